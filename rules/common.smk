@@ -1,0 +1,83 @@
+# The study: read and checked here, before any rule. What the rules ask of it is defined in
+# scripts/promptflux/study.py.
+
+import os
+import sys
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+from promptflux.context import context_warnings
+from promptflux.engines import choose_engines, find_flux
+from promptflux.errors import StudyError
+from promptflux.study import load_study
+
+JULIA = Path(workflow.basedir) / "julia"
+
+# The conda environment of each stage, in one place: Snakemake 10 will change how they are named.
+ENVS = {
+    stage: f"../envs/{stage}.yaml"
+    for stage in ("generate", "preprocess", "torch", "julia", "figures", "train")
+}
+
+
+def read_study():
+    """The study that the config asks for; a mistake in it ends the run with its sentences."""
+    try:
+        return load_study(config, [Path("."), Path(workflow.basedir)])
+    except StudyError as error:
+        raise WorkflowError(f"The study cannot start.\n{error}") from None
+
+
+def read_engines():
+    """The engines that run, and a sentence on them.
+
+    Julia is looked for once, by the process that plans; the jobs it starts inherit what it
+    found. With --use-conda, Julia comes with its environment.
+    """
+    variable = "PROMPTFLUX_FLUX"
+    conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
+    if conda:
+        flux = (True, "Julia from the conda environment")
+    elif variable in os.environ and not workflow.is_main_process:
+        flux = tuple(os.environ[variable].split("\n", 1))
+        flux = (flux[0] == "found", flux[1])
+    else:
+        flux = find_flux(JULIA)
+        os.environ[variable] = f"{'found' if flux[0] else 'missing'}\n{flux[1]}"
+    try:
+        return choose_engines(STUDY.config["engines"], flux)
+    except StudyError as error:
+        raise WorkflowError(f"The study cannot start.\n{error}") from None
+
+
+STUDY = read_study()
+ENGINES, ENGINE_NOTE = read_engines()
+
+# Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
+# the rules need of it is in STUDY, so nothing of it stays.
+config.clear()
+
+
+def prompt_warnings():
+    """Warnings on prompts that are too long for the model, where that can be told by now."""
+    if STUDY.generator is None or not STUDY.generator.is_folder:
+        return []
+    return context_warnings(STUDY.generator.model, {prompt.name: prompt.prompt for prompt in STUDY.prompts})
+
+
+wildcard_constraints:
+    batch="[a-z]+[01]*",
+    classifier="[A-Za-z0-9][A-Za-z0-9_-]*",
+    engine="torch|flux",
+    image="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    input_name="[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
+onstart:
+    print(ENGINE_NOTE, *prompt_warnings(), sep="\n", file=sys.stderr)
+
+
+onsuccess:
+    print(f"{ENGINE_NOTE}\nThe report is {Path('results/report.html').resolve()}", file=sys.stderr)

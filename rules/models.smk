@@ -1,0 +1,50 @@
+# Classifier specs and their weights to the files that the engines load.
+#
+# in:  models/classifiers/{classifier}.yaml and the weights or checkpoint that it names
+# out: results/models/{classifier}.h5    weights under the spec's layer names (PyTorch's shapes)
+#      results/models/{classifier}.bson  the same for Flux
+#      results/models/{classifier}_architecture.txt, ..._architecture_torch.txt
+
+
+rule import_weights:
+    message:
+        "Importing the weights of {wildcards.classifier}"
+    input:
+        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
+        weights=lambda wildcards: STUDY.classifiers[wildcards.classifier].weights_files(),
+    output:
+        weights="results/models/{classifier}.h5",
+        architecture="results/models/{classifier}_architecture_torch.txt",
+    log:
+        "results/logs/import_weights/{classifier}.log",
+    benchmark:
+        "results/benchmarks/import_weights/{classifier}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        ENVS["torch"]
+    script:
+        "../scripts/import_weights.py"
+
+
+rule export_bson:
+    message:
+        "Writing the Flux model of {wildcards.classifier}"
+    input:
+        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
+        weights="results/models/{classifier}.h5",
+    output:
+        model="results/models/{classifier}.bson",
+        architecture="results/models/{classifier}_architecture.txt",
+    log:
+        "results/logs/export_bson/{classifier}.log",
+    benchmark:
+        "results/benchmarks/export_bson/{classifier}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        ENVS["julia"]
+    script:
+        "../julia/export_bson.jl"

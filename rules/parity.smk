@@ -1,0 +1,26 @@
+# The two engines, compared layer by layer.
+#
+# in:  results/predictions/{classifier}/{flux,torch}/{batch}.h5
+# out: results/parity/{classifier}.tsv and .png; a difference above 1e-4 in a probability fails the run
+
+
+rule parity:
+    message:
+        "Comparing Flux with PyTorch on {wildcards.classifier}"
+    input:
+        flux=[f"results/predictions/{{classifier}}/flux/{batch}.h5" for batch in STUDY.image_batches],
+        torch=[f"results/predictions/{{classifier}}/torch/{batch}.h5" for batch in STUDY.image_batches],
+    output:
+        table="results/parity/{classifier}.tsv",
+        figure="results/parity/{classifier}.png",
+    log:
+        "results/logs/parity/{classifier}.log",
+    benchmark:
+        "results/benchmarks/parity/{classifier}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        ENVS["figures"]
+    script:
+        "../scripts/parity.py"
