@@ -19,10 +19,14 @@ SECONDS_FOR_A_ROUTE = 15
 def main() -> None:
     julia = find_julia() or install_julia()
     if julia is None:
-        say(f"Julia was not found and there is no route to {JULIA_HOME}: the classifiers will run in PyTorch alone.")
+        say(
+            f"Julia was not found and there is no route to {JULIA_HOME}: the classifiers will run in PyTorch alone."
+        )
     elif not instantiate(julia):
-        say(f"Julia's packages could not be installed: the classifiers will run in PyTorch alone. To try again: "
-            f"julia --project={PROJECT} -e 'using Pkg; Pkg.instantiate()'")
+        say(
+            f"Julia's packages could not be installed: the classifiers will run in PyTorch alone. To try again: "
+            f"julia --project={PROJECT} -e 'using Pkg; Pkg.instantiate()'"
+        )
 
 
 def find_julia() -> str | None:

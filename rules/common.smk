@@ -6,11 +6,10 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from snakemake.exceptions import WorkflowError
-
 from promptflux.context import context_warnings
 from promptflux.engines import choose_engines, find_flux
 from promptflux.errors import StudyError
+from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, prompt_sections
 from promptflux.study import load_study
 
 JULIA = Path(workflow.basedir) / "julia"
@@ -27,7 +26,7 @@ def read_study():
     try:
         return load_study(config, [Path("."), Path(workflow.basedir)])
     except StudyError as error:
-        raise WorkflowError(f"The study cannot start.\n{error}") from None
+        sys.exit(f"The study cannot start.\n{error}")
 
 
 def read_engines():
@@ -37,8 +36,8 @@ def read_engines():
     found. With --use-conda, Julia comes with its environment.
     """
     variable = "PROMPTFLUX_FLUX"
-    conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
-    if conda:
+    with_conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
+    if with_conda:
         flux = (True, "Julia from the conda environment")
     elif variable in os.environ and not workflow.is_main_process:
         flux = tuple(os.environ[variable].split("\n", 1))
@@ -49,7 +48,7 @@ def read_engines():
     try:
         return choose_engines(STUDY.config["engines"], flux)
     except StudyError as error:
-        raise WorkflowError(f"The study cannot start.\n{error}") from None
+        sys.exit(f"The study cannot start.\n{error}")
 
 
 STUDY = read_study()
@@ -58,6 +57,16 @@ ENGINES, ENGINE_NOTE = read_engines()
 # Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
 # the rules need of it is in STUDY, so nothing of it stays.
 config.clear()
+
+
+# The engine that the figures show (its files are like the other's), and how they look.
+FIGURE_ENGINE = ENGINES[0]
+FIGURE_STYLE = {key: STUDY.config["figures"][key] for key in ("colormap", "dpi")}
+
+
+def tensors_of(wildcards):
+    """The tensors of a batch as a classifier wants them."""
+    return f"results/tensors/{STUDY.classifiers[wildcards.classifier].input.name}/{wildcards.batch}.h5"
 
 
 def prompt_warnings():

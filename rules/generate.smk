@@ -13,25 +13,25 @@ for batch, prompts in STUDY.prompts_of.items():
     rule:
         name:
             f"generate_{batch}"
-        message:
-            f"Generating the images of {len(prompts)} prompts ({batch})"
         input:
             prompts=ancient(STUDY.prompts_path),
             model=STUDY.generator.files(),
         output:
             update([f"results/images/{image}.png" for image in STUDY.image_batches[batch]]),
-        params:
-            request=STUDY.request_digest(batch),
-            settings=lambda wildcards: STUDY.generator.settings(),
         log:
             f"results/logs/generate/{batch}.log",
         benchmark:
             f"results/benchmarks/generate/{batch}.tsv"
+        conda:
+            ENVS["generate"]
         threads: STUDY.generator.threads
         resources:
             mem_mb=4000,
             runtime=240,
-        conda:
-            ENVS["generate"]
+        params:
+            request=STUDY.request_digest(batch),
+            settings=lambda wildcards: STUDY.generator.settings(),
+        message:
+            f"Generating the images of {len(prompts)} prompts ({batch})"
         script:
             "../scripts/generate.py"

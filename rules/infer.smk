@@ -5,76 +5,71 @@
 #      results/predictions/{classifier}/{engine}.tsv         a row an image
 
 
-def tensors_of(wildcards):
-    """The tensors of a batch as a classifier wants them."""
-    return f"results/tensors/{STUDY.classifiers[wildcards.classifier].input.name}/{wildcards.batch}.h5"
-
-
 rule infer_torch:
-    message:
-        "Running {wildcards.classifier} on {wildcards.batch} in PyTorch"
     input:
         tensors=tensors_of,
         spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
         weights="results/models/{classifier}.h5",
     output:
         "results/predictions/{classifier}/torch/{batch}.h5",
-    params:
-        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
     log:
         "results/logs/infer_torch/{classifier}/{batch}.log",
     benchmark:
         "results/benchmarks/infer_torch/{classifier}/{batch}.tsv"
+    conda:
+        ENVS["torch"]
     threads: 2
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        ENVS["torch"]
+    params:
+        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
+    message:
+        "Running {wildcards.classifier} on {wildcards.batch} in PyTorch"
     script:
         "../scripts/infer_torch.py"
 
 
 rule infer_flux:
-    message:
-        "Running {wildcards.classifier} on {wildcards.batch} in Flux"
     input:
         tensors=tensors_of,
         spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
         model="results/models/{classifier}.bson",
     output:
         "results/predictions/{classifier}/flux/{batch}.h5",
-    params:
-        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
     log:
         "results/logs/infer_flux/{classifier}/{batch}.log",
     benchmark:
         "results/benchmarks/infer_flux/{classifier}/{batch}.tsv"
+    conda:
+        ENVS["julia"]
     threads: 2
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        ENVS["julia"]
+    params:
+        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
+    message:
+        "Running {wildcards.classifier} on {wildcards.batch} in Flux"
     script:
         "../julia/infer_flux.jl"
 
 
 rule predictions:
-    message:
-        "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     input:
         [f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5" for batch in STUDY.image_batches],
     output:
         "results/predictions/{classifier}/{engine}.tsv",
-    params:
-        prompts=lambda wildcards: {image: prompt.name for image, prompt in STUDY.prompt_of_image.items()},
     log:
         "results/logs/predictions/{classifier}_{engine}.log",
+    conda:
+        ENVS["preprocess"]
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        ENVS["preprocess"]
+    params:
+        prompts=lambda wildcards: {image: prompt.name for image, prompt in STUDY.prompt_of_image.items()},
+    message:
+        "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     script:
         "../scripts/predictions.py"

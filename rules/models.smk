@@ -7,11 +7,9 @@
 
 
 rule import_weights:
-    message:
-        "Importing the weights of {wildcards.classifier}"
     input:
         spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
-        weights=lambda wildcards: STUDY.classifiers[wildcards.classifier].weights_files(),
+        weights=lambda wildcards: STUDY.classifiers[wildcards.classifier].weights_path or [],
     output:
         weights="results/models/{classifier}.h5",
         architecture="results/models/{classifier}_architecture_torch.txt",
@@ -19,18 +17,18 @@ rule import_weights:
         "results/logs/import_weights/{classifier}.log",
     benchmark:
         "results/benchmarks/import_weights/{classifier}.tsv"
+    conda:
+        ENVS["torch"]
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        ENVS["torch"]
+    message:
+        "Importing the weights of {wildcards.classifier}"
     script:
         "../scripts/import_weights.py"
 
 
 rule export_bson:
-    message:
-        "Writing the Flux model of {wildcards.classifier}"
     input:
         spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
         weights="results/models/{classifier}.h5",
@@ -41,10 +39,12 @@ rule export_bson:
         "results/logs/export_bson/{classifier}.log",
     benchmark:
         "results/benchmarks/export_bson/{classifier}.tsv"
+    conda:
+        ENVS["julia"]
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        ENVS["julia"]
+    message:
+        "Writing the Flux model of {wildcards.classifier}"
     script:
         "../julia/export_bson.jl"

@@ -5,8 +5,6 @@
 
 
 rule parity:
-    message:
-        "Comparing Flux with PyTorch on {wildcards.classifier}"
     input:
         flux=[f"results/predictions/{{classifier}}/flux/{batch}.h5" for batch in STUDY.image_batches],
         torch=[f"results/predictions/{{classifier}}/torch/{batch}.h5" for batch in STUDY.image_batches],
@@ -17,10 +15,12 @@ rule parity:
         "results/logs/parity/{classifier}.log",
     benchmark:
         "results/benchmarks/parity/{classifier}.tsv"
+    conda:
+        ENVS["figures"]
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        ENVS["figures"]
+    message:
+        "Comparing Flux with PyTorch on {wildcards.classifier}"
     script:
         "../scripts/parity.py"

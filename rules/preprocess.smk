@@ -9,25 +9,25 @@ for batch, images in STUDY.image_batches.items():
     rule:
         name:
             f"preprocess_{batch}"
-        message:
-            f"Preprocessing {len(images)} images ({batch}) as {{wildcards.input_name}}"
         input:
             images=lambda wildcards, images=images: [STUDY.source(image) for image in images],
         output:
             tensors=f"results/tensors/{{input_name}}/{batch}.h5",
             pictures=[f"results/preprocessed/{{input_name}}/{image}.png" for image in images],
-        params:
-            input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].as_dict(),
-            on_bad_image=STUDY.config["on_bad_image"],
         log:
             f"results/logs/preprocess/{{input_name}}/{batch}.log",
         benchmark:
             f"results/benchmarks/preprocess/{{input_name}}/{batch}.tsv"
+        conda:
+            ENVS["preprocess"]
         threads: 4
         resources:
             mem_mb=1000,
             runtime=30,
-        conda:
-            ENVS["preprocess"]
+        params:
+            input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].to_dict(),
+            on_bad_image=STUDY.config["on_bad_image"],
+        message:
+            f"Preprocessing {len(images)} images ({batch}) as {{wildcards.input_name}}"
         script:
             "../scripts/preprocess.py"

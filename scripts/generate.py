@@ -5,7 +5,6 @@ loaded only if one is missing.
 """
 
 import inspect
-import json
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,9 @@ def main(*, prompts: str, settings: dict, images: Sequence[str]) -> None:
     """
     wanted = requests(prompts, settings, images)
     missing = [request for request in wanted if read_provenance(request.path).get("recipe") != request.recipe]
-    note(f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make")
+    note(
+        f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make"
+    )
     if missing:
         make(missing, settings)
 
@@ -52,7 +53,9 @@ def requests(prompts: str, settings: dict, images: Sequence[str]) -> list[Reques
     for image in map(Path, images):
         name, _, k = image.stem.rpartition("_")
         if name not in by_name:
-            raise StudyError(f"{prompts}: the prompt {name!r} is gone; the table changed while the study ran.")
+            raise StudyError(
+                f"{prompts}: the prompt {name!r} is gone; the table changed while the study ran."
+            )
         prompt = by_name[name]
         seed = settings["seed"] if prompt.seed is None else prompt.seed
         recipe = {
@@ -78,11 +81,15 @@ def make(missing: Sequence[Request], settings: dict) -> None:
     total = len(missing) * settings["steps"]
     with tqdm(total=total, desc="generate", unit="step", mininterval=2.0) as bar:
         for group in micro_batches(missing, settings["micro_batch"]):
-            pictures = sample(pipeline, group, settings, lambda: bar.update(len(group)))
-            for request, picture in zip(group, pictures):
+            pictures = sample(pipeline, group, settings, bar)
+            for request, picture in zip(group, pictures, strict=True):
                 size = {"width": picture.width, "height": picture.height}
                 with whole(request.path) as path:
-                    write_png(path, picture.convert("RGB"), {"recipe": request.recipe, "made_with": made_with | size})
+                    write_png(
+                        path,
+                        picture.convert("RGB"),
+                        {"recipe": request.recipe, "made_with": made_with | size},
+                    )
 
 
 def micro_batches(missing: Sequence[Request], size: int) -> Iterator[list[Request]]:
@@ -114,7 +121,7 @@ def load(settings: dict) -> tuple:
         pipeline = diffusers.DiffusionPipeline.from_pretrained(
             model,
             revision=revision,
-            torch_dtype=getattr(torch, dtype),
+            dtype=getattr(torch, dtype),
             use_safetensors=True,
             local_files_only=revision is None,
         ).to(device)
@@ -144,14 +151,16 @@ def resolve(device: str, dtype: str) -> tuple[str, str]:
     if device == "auto":
         device = next(name for name, available in there.items() if available)
     elif not there[device]:
-        raise StudyError(f"config.yaml: generator.device is {device!r}, and this machine has none; use auto or cpu.")
+        raise StudyError(
+            f"config.yaml: generator.device is {device!r}, and this machine has none; use auto or cpu."
+        )
     if dtype == "auto":
         half = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float16"
         dtype = "float32" if device == "cpu" else half
     return device, dtype
 
 
-def sample(pipeline, group: Sequence[Request], settings: dict, on_step) -> list:
+def sample(pipeline, group: Sequence[Request], settings: dict, bar) -> list:
     """The pictures of a micro-batch, which is filled up to its fixed shape and cut back.
 
     A network evaluated on one fixed shape gives each row the same bits whatever the other
@@ -176,9 +185,16 @@ def sample(pipeline, group: Sequence[Request], settings: dict, on_step) -> list:
             asked[side] = settings[side]
     unknown = sorted(set(asked) - set(accepted))
     if unknown:
-        raise StudyError(f"generator.model: {type(pipeline).__name__} takes no {', '.join(unknown)}; leave it out.")
+        raise StudyError(
+            f"generator.model: {type(pipeline).__name__} takes no {', '.join(unknown)}; leave it out."
+        )
     if "callback_on_step_end" in accepted:
-        asked["callback_on_step_end"] = lambda _pipeline, _step, _timestep, values: on_step() or values
+
+        def on_step_end(_pipeline, _step, _timestep, values):
+            bar.update(len(group))
+            return values
+
+        asked["callback_on_step_end"] = on_step_end
     try:
         output = pipeline(**asked)
     except torch.OutOfMemoryError:
@@ -189,7 +205,7 @@ def sample(pipeline, group: Sequence[Request], settings: dict, on_step) -> list:
     except ValueError as error:
         raise StudyError(f"generator.model: {type(pipeline).__name__} refused: {error}") from None
     hidden = getattr(output, "nsfw_content_detected", None) or []
-    for request, flagged in zip(group, hidden):
+    for request, flagged in zip(group, hidden, strict=False):
         if flagged:
             note(f"warning: the model's safety checker blacked out {request.path.name}")
     return output.images[: len(group)]

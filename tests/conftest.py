@@ -14,6 +14,7 @@ def tiny_model(tmp_path_factory) -> Path:
     """An untrained Stable Diffusion pipeline of 32×32 images in diffusers' folder format."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     torch.manual_seed(0)
@@ -38,7 +39,10 @@ def tiny_model(tmp_path_factory) -> Path:
         norm_num_groups=4,
         sample_size=32,
     )
-    tokenizer = CLIPTokenizer.from_pretrained(WORKFLOW / "models/scenes/tokenizer")
+    letters = sorted(ByteLevel.alphabet())
+    tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
     text_encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -47,6 +51,8 @@ def tiny_model(tmp_path_factory) -> Path:
             num_hidden_layers=1,
             num_attention_heads=2,
             max_position_embeddings=77,
+            bos_token_id=vocabulary["<|startoftext|>"],
+            eos_token_id=vocabulary["<|endoftext|>"],
         )
     )
     pipeline = StableDiffusionPipeline(
@@ -54,7 +60,7 @@ def tiny_model(tmp_path_factory) -> Path:
         unet=unet,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -72,7 +78,9 @@ def snakemake(tmp_path):
             sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor",
             "--snakefile", str(WORKFLOW / "Snakefile"), "--directory", str(tmp_path), *arguments,
         ]  # fmt: skip
-        finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600, **options)
+        finished = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, timeout=600, **options
+        )
         assert finished.returncode == expect, finished.stderr[-6000:]
         assert "Traceback" not in finished.stderr, finished.stderr[-6000:]
         return finished

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from promptflux.errors import StudyError
 from promptflux.prompts import Prompt, batches, image_seed, read_prompts
 

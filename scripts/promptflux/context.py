@@ -32,7 +32,9 @@ def context_warnings(model_folder: str | Path, prompts: dict[str, str]) -> list[
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        length = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["model_max_length"]
+        length = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))[
+            "model_max_length"
+        ]
     except Exception:  # tokenizers raises a bare Exception for a missing file
         return []
     ends = {name: cut_off(prompt, tokenizer, length) for name, prompt in prompts.items()}

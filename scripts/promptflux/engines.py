@@ -26,16 +26,24 @@ def find_flux(project: str | Path) -> tuple[bool, str]:
     """
     instantiate = f"julia --project={project} -e 'using Pkg; Pkg.instantiate()'"
     if shutil.which("julia") is None:
-        return False, f"Julia was not found; get it from https://julialang.org/downloads, then run: {instantiate}"
+        return (
+            False,
+            f"Julia was not found; get it from https://julialang.org/downloads, then run: {instantiate}",
+        )
     command = ["julia", "--startup-file=no", f"--project={project}", "-e", PROBE]
     try:
-        probe = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_without_julia_paths())
+        probe = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=_without_julia_paths()
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return False, f"Julia could not be started ({error}); get it from https://julialang.org/downloads"
     if probe.returncode == 0:
         return True, f"Julia {probe.stdout.strip()}"
     if probe.returncode == 3:
-        return False, "the Julia on the PATH is older than 1.10; get a newer one from https://julialang.org/downloads"
+        return (
+            False,
+            "the Julia on the PATH is older than 1.10; get a newer one from https://julialang.org/downloads",
+        )
     if probe.returncode == 4:
         return False, f"Julia's package {probe.stdout.strip()} is not installed; run: {instantiate}"
     reason = (probe.stderr.strip().splitlines() or ["no message"])[0]
@@ -53,7 +61,10 @@ def choose_engines(wanted: str | Sequence[str], flux: tuple[bool, str]) -> tuple
         if "flux" in wanted and not found:
             raise StudyError(f"config.yaml: engines asks for flux, but {detail}")
         engines = [engine for engine in ("torch", "flux") if engine in wanted]
-        return engines, f"The classifiers run in {' and '.join(NAMES[engine] for engine in engines)}, as asked."
+        return (
+            engines,
+            f"The classifiers run in {' and '.join(NAMES[engine] for engine in engines)}, as asked.",
+        )
     if found:
         return ["torch", "flux"], f"The classifiers run in PyTorch and in Flux ({detail})."
     return ["torch"], f"The classifiers run in PyTorch alone: {detail}."
@@ -64,4 +75,6 @@ NAMES = {"torch": "PyTorch", "flux": "Flux"}
 
 def _without_julia_paths() -> dict[str, str]:
     """The environment, but for a project that somebody else's Julia session may have set."""
-    return {key: value for key, value in os.environ.items() if key not in ("JULIA_PROJECT", "JULIA_LOAD_PATH")}
+    return {
+        key: value for key, value in os.environ.items() if key not in ("JULIA_PROJECT", "JULIA_LOAD_PATH")
+    }

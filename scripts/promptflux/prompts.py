@@ -52,9 +52,11 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     for number, cells in rows[1:]:
         where = f"{path}, line {number}"
         if len(cells) > len(header):
-            found.append(f"{where}: {len(cells)} cells were found where the header has {len(header)} columns.")
+            found.append(
+                f"{where}: {len(cells)} cells were found where the header has {len(header)} columns."
+            )
             continue
-        row: dict = {column: cell for column, cell in zip(header, cells) if cell}
+        row: dict = {column: cell for column, cell in zip(header, cells, strict=False) if cell}
         for column in ("images", "seed"):
             if row.get(column, "").isdecimal():
                 row[column] = int(row[column])

@@ -37,7 +37,9 @@ def read_provenance(path: str | Path) -> dict:
 
 def model_files(folder: str | Path) -> list[Path]:
     """The files of a diffusers folder that decide its images, sorted."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix in MODEL_SUFFIXES and path.is_file())
+    return sorted(
+        path for path in Path(folder).rglob("*") if path.suffix in MODEL_SUFFIXES and path.is_file()
+    )
 
 
 def digest_of_model(folder: str | Path) -> str:

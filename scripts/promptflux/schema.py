@@ -20,7 +20,9 @@ def problems(value: dict, schema: str, where: str) -> list[str]:
 
     `where` opens each sentence: the file, and the row if there is one.
     """
-    errors = sorted(_validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(
+        _validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
+    )
     return [f"{where}: {_sentence(error)}" for error in errors]
 
 
@@ -31,10 +33,14 @@ def shorten(value: object, length: int = 60) -> str:
 
 
 def _sentence(error) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    key = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    ).lstrip(".")
     if error.validator == "additionalProperties":
         known = ", ".join(error.schema["properties"])
-        unknown = ", ".join(sorted(repr(name) for name in set(map(str, error.instance)) - set(error.schema["properties"])))
+        unknown = ", ".join(
+            sorted(repr(name) for name in set(map(str, error.instance)) - set(error.schema["properties"]))
+        )
         inside = f" in {key}" if key else ""
         return f"the key {unknown}{inside} is unknown; the known keys are {known}."
     if error.validator == "required":

@@ -202,7 +202,9 @@ def _classifiers(config: dict, folders: list[Path]) -> dict[str, Spec]:
         path = find(entry, folders) if entry.endswith((".yaml", ".yml")) else None
         path = path or find(f"models/classifiers/{entry}.yaml", folders)
         if path is None:
-            known = sorted({spec.stem for folder in folders for spec in (folder / "models/classifiers").glob("*.yaml")})
+            known = sorted(
+                {spec.stem for folder in folders for spec in (folder / "models/classifiers").glob("*.yaml")}
+            )
             found.append(
                 f"config.yaml: the classifier {shorten(entry)} is unknown; "
                 f"known are {', '.join(known)}, and a path of a spec file (.yaml) is welcome."
@@ -215,7 +217,9 @@ def _classifiers(config: dict, folders: list[Path]) -> dict[str, Spec]:
             continue
         twin = specs.get(spec.name)
         if twin:
-            found.append(f"config.yaml: the classifiers {twin.path} and {path} have the same name {spec.name!r}.")
+            found.append(
+                f"config.yaml: the classifiers {twin.path} and {path} have the same name {spec.name!r}."
+            )
         for other in specs.values():
             if other.input.name == spec.input.name and other.input != spec.input:
                 found.append(
@@ -243,7 +247,9 @@ def _generator(config: dict, folders: list[Path]) -> Generator:
             f"set generator.revision to the commit of it that you want."
         )
     else:
-        found.append(f"config.yaml: generator.model is {shorten(model)}; there is no such folder, nor is it a hub id.")
+        found.append(
+            f"config.yaml: generator.model is {shorten(model)}; there is no such folder, nor is it a hub id."
+        )
     if found:
         raise StudyError(*found)
     return Generator(**{**settings, "model": str(folder or model), "is_folder": folder is not None})
@@ -252,8 +258,10 @@ def _generator(config: dict, folders: list[Path]) -> Generator:
 def _folder_problems(folder: Path, settings: Mapping) -> list[str]:
     index_path = folder / "model_index.json"
     if not index_path.is_file():
-        return [f"config.yaml: generator.model is {str(folder)!r}, a folder without model_index.json; "
-                f"it must be a pipeline in diffusers' folder format."]
+        return [
+            f"config.yaml: generator.model is {str(folder)!r}, a folder without model_index.json; "
+            f"it must be a pipeline in diffusers' folder format."
+        ]
     try:
         index = json.loads(index_path.read_text(encoding="utf-8"))
     except ValueError:
@@ -261,7 +269,9 @@ def _folder_problems(folder: Path, settings: Mapping) -> list[str]:
     found = []
     for part in ("unet", "transformer", "vae", "text_encoder"):
         if part in index and index[part][0] and not list((folder / part).glob("*.safetensors")):
-            found.append(f"{folder / part}: there is no .safetensors file; weights in other formats are not loaded.")
+            found.append(
+                f"{folder / part}: there is no .safetensors file; weights in other formats are not loaded."
+            )
     factor = size_multiple(folder)
     for side in ("width", "height"):
         if settings[side] is not None and settings[side] % factor:
@@ -275,7 +285,9 @@ def _folder_problems(folder: Path, settings: Mapping) -> list[str]:
 def size_multiple(folder: Path) -> int:
     """What an image's sides must be a multiple of: the pixels of one latent of the model's VAE."""
     try:
-        channels = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))["block_out_channels"]
+        channels = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))[
+            "block_out_channels"
+        ]
     except (OSError, ValueError, KeyError):
         return 8
     return 2 ** (len(channels) - 1)
