@@ -89,4 +89,6 @@ onstart:
 
 
 onsuccess:
-    print(f"{ENGINE_NOTE}\nThe report is {Path('results/report.html').resolve()}", file=sys.stderr)
+    print(ENGINE_NOTE, file=sys.stderr)
+    if Path("results/report.html").is_file():
+        print(f"The report is {Path('results/report.html').resolve()}", file=sys.stderr)

@@ -32,6 +32,6 @@ for batch, prompts in STUDY.prompts_of.items():
             request=STUDY.request_digest(batch),
             settings=lambda wildcards: STUDY.generator.settings(),
         message:
-            f"Generating the images of {len(prompts)} prompts ({batch})"
+            f"Generating {len(STUDY.image_batches[batch])} images ({batch})"
         script:
             "../scripts/generate.py"

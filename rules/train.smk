@@ -1,0 +1,201 @@
+# The embedded models, trained from nothing: the drawn world to models/scenes and models/classifiers.
+#
+#   snakemake train_scenes        results/trained/scenes: the diffusion model, as from_pretrained loads it
+#   snakemake train_classifiers   results/trained/classifiers: the weights of cnn28, cnn32 and cnn224
+#
+# in:  nothing but the rules of scripts/promptflux/scenes.py, and the classifier specs
+# out: results/trained/..., which takes 4 GB; to use a model, copy it to models/
+#
+# A killed training goes on from its last checkpoint. `--config training='{scale: 0.01}'` trains
+# a hundredth of the steps on a hundredth of the drawings, to see the rules at work.
+
+TRAINED_CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
+TRAINING_SCALE = STUDY.config.get("training", {}).get("scale", 1.0)
+DRAWINGS = {
+    "drawings": {"first_seed": 0, "count": 20_000},
+    "held_out": {"first_seed": 1_000_000, "count": 2_000},
+}
+DECODED_DRAWINGS = 4_000
+
+
+rule train_scenes:
+    input:
+        "results/trained/scenes",
+        "results/trained/contact_sheet.png",
+    message:
+        "The diffusion model is in results/trained/scenes; copy it to models/scenes to use it"
+
+
+rule train_classifiers:
+    input:
+        expand("results/trained/classifiers/{classifier}.h5", classifier=TRAINED_CLASSIFIERS),
+    message:
+        "The classifiers are in results/trained/classifiers; copy them to models/classifiers to use them"
+
+
+rule draw_scenes:
+    output:
+        "results/trained/contact_sheet.png",
+    log:
+        "results/logs/train/draw_scenes.log",
+    conda:
+        ENVS["train"]
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Drawing the contact sheet of the drawn world"
+    script:
+        "../scripts/draw_scenes.py"
+
+
+rule draw_dataset:
+    output:
+        "results/trained/{part}.npy",
+    log:
+        "results/logs/train/draw_{part}.log",
+    benchmark:
+        "results/benchmarks/train/draw_{part}.tsv"
+    conda:
+        ENVS["train"]
+    wildcard_constraints:
+        part="|".join(DRAWINGS),
+    threads: 8
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        drawings=lambda wildcards: max(64, round(DRAWINGS[wildcards.part]["count"] * TRAINING_SCALE)),
+        first_seed=lambda wildcards: DRAWINGS[wildcards.part]["first_seed"],
+        size=128,
+    message:
+        "Drawing {params.drawings} scenes ({wildcards.part})"
+    script:
+        "../scripts/draw_dataset.py"
+
+
+rule train_autoencoder:
+    input:
+        drawings="results/trained/drawings.npy",
+        held_out="results/trained/held_out.npy",
+    output:
+        model=directory("results/trained/autoencoder"),
+        curve="results/trained/autoencoder_loss.png",
+    log:
+        "results/logs/train/autoencoder.log",
+    benchmark:
+        "results/benchmarks/train/autoencoder.tsv"
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        checkpoint="results/trained/autoencoder_checkpoint.pt",
+        scale=TRAINING_SCALE,
+    message:
+        "Training the autoencoder"
+    script:
+        "../scripts/train_autoencoder.py"
+
+
+rule train_denoiser:
+    input:
+        drawings="results/trained/drawings.npy",
+        autoencoder="results/trained/autoencoder",
+    output:
+        model=directory("results/trained/denoiser"),
+        curve="results/trained/denoiser_loss.png",
+    log:
+        "results/logs/train/denoiser.log",
+    benchmark:
+        "results/benchmarks/train/denoiser.tsv"
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=600,
+    params:
+        first_seed=DRAWINGS["drawings"]["first_seed"],
+        latents="results/trained/latents.npy",
+        checkpoint="results/trained/denoiser_checkpoint.pt",
+        scale=TRAINING_SCALE,
+    message:
+        "Training the text model and the U-Net"
+    script:
+        "../scripts/train_denoiser.py"
+
+
+rule assemble_scenes:
+    input:
+        autoencoder="results/trained/autoencoder",
+        denoiser="results/trained/denoiser",
+        drawings="results/trained/drawings.npy",
+        spec=f"{workflow.basedir}/models/classifiers/cnn32.yaml",
+        weights="results/trained/classifiers/cnn32.h5",
+    output:
+        directory("results/trained/scenes"),
+    log:
+        "results/logs/train/assemble_scenes.log",
+    conda:
+        ENVS["train"]
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    message:
+        "Putting the pipeline together, and measuring it"
+    script:
+        "../scripts/assemble_scenes.py"
+
+
+rule decode_drawings:
+    input:
+        drawings="results/trained/drawings.npy",
+        autoencoder="results/trained/autoencoder",
+    output:
+        "results/trained/decoded.npy",
+    log:
+        "results/logs/train/decode_drawings.log",
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        drawings=lambda wildcards: max(64, round(DECODED_DRAWINGS * TRAINING_SCALE)),
+    message:
+        "Sending {params.drawings} drawings through the autoencoder"
+    script:
+        "../scripts/decode_drawings.py"
+
+
+rule train_classifier:
+    input:
+        spec=lambda wildcards: f"{workflow.basedir}/models/classifiers/{wildcards.classifier}.yaml",
+        drawings="results/trained/drawings.npy",
+        held_out="results/trained/held_out.npy",
+        decoded="results/trained/decoded.npy",
+    output:
+        weights="results/trained/classifiers/{classifier}.h5",
+        figures="results/trained/classifiers/{classifier}.json",
+        curve="results/trained/classifiers/{classifier}_loss.png",
+    log:
+        "results/logs/train/{classifier}.log",
+    benchmark:
+        "results/benchmarks/train/{classifier}.tsv"
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        first_seeds=[DRAWINGS[part]["first_seed"] for part in ("drawings", "held_out")],
+        scale=TRAINING_SCALE,
+    message:
+        "Training {wildcards.classifier}"
+    script:
+        "../scripts/train_classifier.py"

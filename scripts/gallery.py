@@ -1,0 +1,167 @@
+"""Create the gallery: a wall of the study's images, those of one prompt side by side under its text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median_high
+from types import MappingProxyType
+
+import numpy as np
+from PIL import Image
+
+from promptflux.plotting import ALARM, FAINT, MISSING, MUTED, Sheet, Style, legible, shorten, wrapped
+from promptflux.thumbnails import thumbnail
+
+MOST_GROUPS = 24
+MOST_IN_A_LINE = 6
+MOST_LINES, MOST_LINES_CAPTIONED = 2, 8  # of a group's images: under one text, or with one each
+MARGIN, GAP, BETWEEN = 0.3, 0.08, 0.32  # inches: around the wall, between images, between groups
+LINE, CAPTION = 0.19, 0.2  # inches: a line of a heading, the room of an image's own caption
+
+
+def main(
+    *,
+    images: Sequence[str],
+    captions: Sequence[str],
+    rows: Sequence[str],
+    output: str,
+    style: Mapping = MappingProxyType({}),
+) -> None:
+    """Write the gallery as a PNG.
+
+    images: paths of pictures. captions: for each its prompt, or its own name. rows: for each
+    the name of the group it hangs in; a group whose captions are all the same shows it once.
+    style: the fields of `plotting.Style`. A picture that cannot be read leaves a marked gap.
+    """
+    groups: dict[str, Group] = {}
+    for image, caption, row in zip(images, captions, rows, strict=True):
+        group = groups.setdefault(row, Group(row))
+        group.images.append(image)
+        group.captions.append(caption)
+    dpi = Style(**style).dpi
+    hang(list(groups.values()), dpi).save(output, dpi)
+
+
+@dataclass
+class Group:
+    """The images that share a row's name, and the caption of each."""
+
+    name: str
+    images: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+
+    @property
+    def alike(self) -> bool:
+        """Whether one text stands for all images, as a prompt does."""
+        return len(set(self.captions)) == 1
+
+    @property
+    def heading(self) -> str:
+        """The text over the images; the name, if the font has no glyphs for most of the text."""
+        text = legible(self.captions[0])
+        return text if self.alike and 2 * text.count(MISSING) <= len(text) else self.name
+
+
+def hang(groups: Sequence[Group], dpi: int) -> Sheet:
+    """Place the groups in one column, or in two if there are many."""
+    shown = groups[:MOST_GROUPS]
+    # What most groups need: one with many images must not make all the others narrow.
+    per_line = max(3, min(MOST_IN_A_LINE, median_high(len(group.images) for group in shown)))
+    few = len(shown) <= 6 and per_line <= 4
+    tile = 1.9 if few else 1.35
+    columns = 2 if len(shown) > 6 and per_line <= 4 else 1
+    width = per_line * (tile + GAP) - GAP
+    blocks = [Block(group, tile, per_line, dpi) for group in shown]
+
+    tops, bottom = [], 0.9
+    for side_by_side in lines_of(blocks, columns):
+        tops += [bottom] * len(side_by_side)
+        bottom += max(block.height for block in side_by_side) + BETWEEN
+    sheet = Sheet(2 * MARGIN + columns * (width + 2 * BETWEEN) - 2 * BETWEEN, bottom - BETWEEN + MARGIN)
+    sheet.title("Gallery", summary(groups))
+    canvas = Image.new("RGB", (round(sheet.width * dpi), round(sheet.height * dpi)), "white")
+    for number, (block, top) in enumerate(zip(blocks, tops, strict=True)):
+        block.place(sheet, canvas, MARGIN + number % columns * (width + 2 * BETWEEN), top)
+    wall = sheet.axes(0, 0, sheet.width, sheet.height, zorder=-1)
+    wall.axis("off")
+    wall.imshow(np.asarray(canvas), aspect="auto", interpolation="nearest")
+    return sheet
+
+
+def lines_of(items: list, length: int) -> list[list]:
+    """`items` in their order, `length` to a line."""
+    return [items[start : start + length] for start in range(0, len(items), length)]
+
+
+def summary(groups: Sequence[Group]) -> str:
+    """How many images of how many prompts there are, or how many of them are shown."""
+    if len(groups) > MOST_GROUPS:
+        return f"{MOST_GROUPS} of {len(groups):,} prompts shown"
+    images, prompts = sum(len(group.images) for group in groups), sum(group.alike for group in groups)
+    text = f"{images:,} images" if images > 1 else "1 image"
+    if prompts == len(groups):
+        text += f" of {prompts} prompts" if prompts > 1 else " of 1 prompt"
+    return text
+
+
+class Block:
+    """A group's heading and pictures, measured in inches before they are placed."""
+
+    def __init__(self, group: Group, tile: float, per_line: int, dpi: int):
+        self.group, self.tile, self.dpi = group, tile, dpi
+        self.width = per_line * (tile + GAP) - GAP
+        self.caption = 0.0 if group.alike else CAPTION
+        self.count = min(len(group.images), per_line * (MOST_LINES if group.alike else MOST_LINES_CAPTIONED))
+        pictures = [thumbnail(image, round(tile * dpi)) for image in group.images[: self.count]]
+        self.lines = [Line(pictures, tile * dpi) for pictures in lines_of(pictures, per_line)]
+        room = self.width - (1.2 if self.count < len(group.images) else 0.0)
+        self.heading = wrapped(group.heading, room, 9, 2)
+
+    @property
+    def height(self) -> float:
+        pictures = sum(line.height / self.dpi + self.caption + GAP for line in self.lines)
+        return len(self.heading) * LINE + pictures
+
+    def place(self, sheet: Sheet, canvas: Image.Image, left: float, top: float) -> None:
+        """Write the texts on `sheet` and paste the pictures on `canvas`, which has the same size."""
+        if self.count < len(self.group.images):
+            text = f"{self.count} of {len(self.group.images):,} images"
+            sheet.text(left + self.width, top + 0.12, text, fontsize=7.5, color=MUTED, ha="right")
+        for text in self.heading:
+            sheet.text(left, top + 0.12, text, fontsize=9)
+            top += LINE
+        captions = iter(self.group.captions)
+        for line in self.lines:
+            lower = top + line.height / self.dpi
+            for number, picture in enumerate(line.pictures):
+                x = left + number * (self.tile + GAP)
+                # Lower edges in line: a caption belongs to what stands on it.
+                canvas.paste(picture, (round(x * self.dpi), round(lower * self.dpi) - picture.height))
+                if number in line.gaps:
+                    sheet.text(x + 0.1, lower - 0.1, "cannot be read", fontsize=8, color=ALARM)
+                if self.caption:
+                    text = shorten(next(captions), self.tile, 7.5)
+                    sheet.text(x, lower + 0.14, text, fontsize=7.5, color=MUTED)
+            top = lower + self.caption + GAP
+
+
+class Line:
+    """Pictures side by side; `gaps` are the places of those that could not be read. Lengths in pixels."""
+
+    def __init__(self, pictures: Sequence[Image.Image | None], side: float):
+        self.gaps = {number for number, picture in enumerate(pictures) if picture is None}
+        gap = Image.new("RGB", (round(side), round(side * 0.6)), FAINT)
+        self.pictures = [picture or gap for picture in pictures]
+        self.height = max(picture.height for picture in self.pictures)
+
+
+if "snakemake" in globals():
+    from promptflux.job import job
+
+    with job(snakemake):  # noqa: F821
+        main(
+            images=snakemake.input.images,  # noqa: F821
+            captions=snakemake.params.captions,  # noqa: F821
+            rows=snakemake.params.rows,  # noqa: F821
+            output=snakemake.output[0],  # noqa: F821
+            style=snakemake.params.style,  # noqa: F821
+        )

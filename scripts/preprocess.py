@@ -1,0 +1,148 @@
+"""Create the tensors of one batch of images, and a picture of what each tensor shows."""
+
+import hashlib
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from promptflux.errors import StudyError
+from promptflux.files import whole
+from promptflux.images import open_rgb, printable, test_pattern
+from promptflux.inputs import InputSpec, fitted, tensor
+from promptflux.job import note
+from promptflux.tensors import write_tensors
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image in its input's size, and its source: digest, (height, width), mode, problem."""
+
+    picture: Image.Image
+    sha256: str
+    size: tuple[int, int]
+    mode: str
+    problem: str
+
+
+def main(
+    *,
+    images: Sequence[str],
+    names: Sequence[str],
+    input_spec: dict,
+    on_bad_image: str,
+    tensors: str,
+    pictures: Sequence[str],
+    threads: int,
+) -> None:
+    """Write the tensors of `images` to `tensors`, and the 8-bit pixels behind them to `pictures`.
+
+    input_spec: `InputSpec.to_dict()`. pictures: a PNG for each image, in the same order; its
+    pixels are the tensor's before the division by 255. The files do not depend on `threads`.
+    Raises StudyError with a sentence for each image that cannot be opened, unless
+    `on_bad_image` is "test_pattern": then a test pattern takes its place.
+    """
+    spec = InputSpec.from_dict(input_spec)
+    problems = []
+
+    def prepare_and_save(paths: tuple[str, str]) -> Prepared:
+        prepared = prepare(paths[0], spec)
+        with whole(paths[1]) as partial:
+            partial.write_bytes(png(prepared.picture))
+        return prepared
+
+    with write_tensors(tensors, spec, names) as writer:
+        for prepared in mapped(prepare_and_save, zip(images, pictures, strict=True), threads):
+            if prepared.problem:
+                problems.append(prepared.problem)
+            writer.add(
+                tensor(prepared.picture, spec),
+                prepared.sha256,
+                prepared.size,
+                prepared.mode,
+                prepared.problem,
+            )
+        if problems and on_bad_image == "stop":
+            raise StudyError(*problems)
+    for problem in problems:
+        note(f"warning: {problem} A test pattern takes its place.")
+    note(
+        f"preprocess: {len(images)} images made {spec.name} ({spec.channels}, {spec.height}×{spec.width} pixels)"
+    )
+
+
+def prepare(path: str, spec: InputSpec) -> Prepared:
+    """Open an image and fit it to `spec`; a test pattern with the reason in `problem` if it is bad."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        content, problem = b"", f"{printable(path)} cannot be read ({error.strerror})."
+    else:
+        problem = ""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not problem:
+        try:
+            picture, mode = open_rgb(path, content)
+            return Prepared(fitted(picture, spec), sha256, (picture.height, picture.width), mode, "")
+        except StudyError as error:
+            problem = str(error)
+    return Prepared(fitted(test_pattern(spec.height, spec.width), spec), sha256, (0, 0), "", problem)
+
+
+def png(picture: Image.Image) -> bytes:
+    """A PNG file of an 8-bit gray or RGB image, made quickly: one row filter, little compression.
+
+    Pillow's own writer tries five filters on every row. For 224×224 gray pixels this takes
+    0.6 ms instead of 1.4 (one core of a 2-core cloud machine), beside 7 ms for decoding 512×512.
+    """
+    pixels = np.asarray(picture).reshape(picture.height, -1)
+    rows = np.empty((picture.height, pixels.shape[1] + 1), dtype=np.uint8)
+    rows[:, 0] = 2  # filter "up": the difference to the row above, modulo 256 (PNG, section 9.2)
+    rows[0, 1:] = pixels[0]
+    np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
+    color_type = {"L": 0, "RGB": 2}[picture.mode]
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, color_type, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def mapped(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """`map(function, items)` on some threads, in order, never more than a few results ahead.
+
+    Pillow decodes, resizes and encodes without holding Python's interpreter lock.
+    """
+    ahead: deque = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+if "snakemake" in globals():
+    from promptflux.job import job
+
+    with job(snakemake):  # noqa: F821
+        main(
+            images=snakemake.input.images,  # noqa: F821
+            names=[Path(picture).stem for picture in snakemake.output.pictures],  # noqa: F821
+            input_spec=snakemake.params.input_spec,  # noqa: F821
+            on_bad_image=snakemake.params.on_bad_image,  # noqa: F821
+            tensors=snakemake.output.tensors,  # noqa: F821
+            pictures=snakemake.output.pictures,  # noqa: F821
+            threads=snakemake.threads,  # noqa: F821
+        )

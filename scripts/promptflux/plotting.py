@@ -1,0 +1,244 @@
+"""How every figure looks, and how free text gets into one.
+
+Figures are made with matplotlib's `Figure` and no pyplot, on the Agg canvas, with the
+DejaVu fonts that come with matplotlib: the same numbers give the same bytes everywhere.
+Positions and sizes are in inches from the top left corner, as on paper.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+from promptflux.errors import StudyError
+from promptflux.files import whole
+
+INK = "#1f2933"  # text and outlines
+MUTED = "#66727f"  # captions, ticks, what is only there for orientation
+FAINT = "#d9dee3"  # grid lines, frames, what has no value
+QUIET = "#9db4c8"  # bars that are not the point
+ACCENT = "#1f6f8b"  # bars that are
+ALARM = "#b3261e"  # what is wrong
+CHANNEL_COLOURS = {1: [INK], 3: ["#b5443c", "#3f8f56", "#3b6fb5"]}  # gray; red, green, blue
+
+matplotlib.rcdefaults()  # not the style of whoever runs this
+matplotlib.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 9.0,
+        "text.color": INK,
+        "text.parse_math": False,  # a `$` in a prompt is a dollar
+        "axes.unicode_minus": True,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 9.0,
+        "axes.titlecolor": MUTED,
+        "axes.labelsize": 8.0,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelsize": 7.5,
+        "ytick.labelsize": 7.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 3.0,
+        "ytick.major.size": 3.0,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.6,
+        "hatch.linewidth": 0.5,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A study's settings of its figures, `figures` in config.yaml.
+
+    Raises StudyError for a colormap that matplotlib does not know.
+    """
+
+    colormap: str = "viridis"
+    dpi: int = 130
+
+    def __post_init__(self):
+        if self.colormap not in matplotlib.colormaps:
+            raise StudyError(
+                f"config.yaml: figures.colormap is {self.colormap!r}, which matplotlib does not know; "
+                f"try viridis, magma, cividis, gray or coolwarm."
+            )
+
+    @property
+    def colours(self) -> Colormap:
+        return matplotlib.colormaps[self.colormap]
+
+
+# Text ----------------------------------------------------------------------------------
+
+# What joins or modifies emoji without a glyph of its own: an emoji followed by these, and
+# joined to others by U+200D, is one picture on a screen and becomes one box here.
+_EMOJI_SEQUENCE = re.compile(
+    "[\U0001f000-\U0001faff\u2600-\u27bf][\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+    "(?:\u200d[\U0001f000-\U0001faff\u2600-\u27bf][\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*)*"
+)
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+MISSING = "\u25a1"  # □, what stands for a character without a glyph
+
+
+@cache
+def _font() -> FT2Font:
+    return FT2Font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    return frozenset(_font().get_charmap())
+
+
+def legible(text: str) -> str:
+    """`text` as one line that DejaVu Sans can draw.
+
+    Control characters are dropped, white space becomes single spaces, and a character or an
+    emoji sequence without a glyph becomes one `□`. Right-to-left text is left as it is.
+    """
+    text = _EMOJI_SEQUENCE.sub(lambda match: match[0][0], _FLAG.sub(MISSING, " ".join(text.split())))
+    kept = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Cc", "Cs", "Cf", "Co"):
+            continue
+        if ord(character) in _drawable():
+            kept.append(character)
+        elif not unicodedata.combining(character):
+            kept.append(MISSING)
+    return "".join(kept)
+
+
+def text_width(text: str, size: float) -> float:
+    """The width in inches of one line of DejaVu Sans at `size` points."""
+    font = _font()
+    font.set_size(size, 72)
+    font.set_text(text, 0.0)
+    return font.get_width_height()[0] / 64 / 72  # 26.6 fixed-point points
+
+
+def shorten(text: str, width: float, size: float) -> str:
+    """`legible(text)`, cut with an ellipsis to at most `width` inches at `size` points."""
+    return (wrapped(text, width, size, 1) or [""])[0]
+
+
+def wrapped(text: str, width: float, size: float, lines: int) -> list[str]:
+    """`legible(text)` broken into at most `lines` lines of at most `width` inches.
+
+    Lines break at spaces, or inside a word that is longer than a line. An ellipsis ends the
+    last line if something is left out.
+    """
+    rest = legible(text)
+    broken: list[str] = []
+    while rest and len(broken) < lines:
+        last = len(broken) == lines - 1
+        fit = _fitting(rest, width, size, "\u2026" if last else "")
+        if fit == len(rest):
+            broken.append(rest)
+            break
+        space = rest.rfind(" ", 1, fit + 1)
+        cut = space if space > 0 else fit
+        broken.append(rest[:cut].rstrip() + ("\u2026" if last else ""))
+        rest = rest[cut:].lstrip()
+    return broken
+
+
+def _fitting(text: str, width: float, size: float, ending: str) -> int:
+    """How many characters of `text` fit on a line: all, or as many as leave room for `ending`."""
+    if len(text) < 400 and text_width(text, size) <= width:
+        return len(text)
+    fits, too_many = 1, min(len(text), 400) + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if text_width(text[:middle] + ending, size) <= width:
+            fits = middle
+        else:
+            too_many = middle
+    return fits
+
+
+# Paper ---------------------------------------------------------------------------------
+
+
+class Sheet:
+    """A figure of `width` by `height` inches, on which things are placed from the top left."""
+
+    def __init__(self, width: float, height: float):
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width, height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float, **settings) -> Axes:
+        """Axes whose frame has its top left corner at (`left`, `top`)."""
+        bottom = self.height - top - height
+        rectangle = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(rectangle, **settings)
+
+    def text(self, left: float, top: float, text: str, **settings) -> Text:
+        """A line of text whose baseline starts at (`left`, `top`)."""
+        return self.figure.text(left / self.width, 1 - top / self.height, text, **settings)
+
+    def title(self, title: str, subtitle: str = "", alarm: str = "", left: float = 0.3) -> None:
+        """The figure's title, a line on what is seen, and in red what is wrong with it.
+
+        They take the first `HEAD` inches, or `head(alarm)` with an alarm.
+        """
+        room = self.width - 2 * left
+        self.text(left, 0.36, shorten(title, room, 12), fontsize=12)
+        self.text(left, 0.58, shorten(subtitle, room, 8.5), fontsize=8.5, color=MUTED)
+        if alarm:
+            self.text(
+                left + 0.06,
+                0.87,
+                shorten(alarm, room - 0.12, 8.5),
+                fontsize=8.5,
+                color="white",
+                bbox={"boxstyle": "square,pad=0.45", "facecolor": ALARM, "edgecolor": "none"},
+            )
+
+    def colour_bar(self, mappable: ScalarMappable, box: Sequence[float], label: str, **settings) -> Colorbar:
+        """A vertical colour bar in `box` = (left, top, width, height), labelled with its meaning."""
+        bar = self.figure.colorbar(mappable, cax=self.axes(*box), **settings)
+        bar.outline.set_visible(False)
+        bar.set_label(label, color=MUTED, fontsize=8)
+        return bar
+
+    def save(self, path: str | os.PathLike, dpi: int) -> None:
+        """Write the figure as a PNG without dates or versions in it."""
+        with whole(path) as partial:
+            self.figure.savefig(partial, dpi=dpi, format="png", metadata={"Software": None})
+
+
+HEAD = 0.74
+
+
+def head(alarm: str = "") -> float:
+    """The height in inches that `Sheet.title` takes."""
+    return HEAD + (0.38 if alarm else 0.0)
+
+
+def show_picture(axes: Axes, picture: np.ndarray) -> None:
+    """Show a picture, [H, W, 3] with values 0..1 or 0..255, in a thin frame without ticks."""
+    axes.imshow(picture, interpolation="nearest" if max(picture.shape[:2]) <= 96 else "auto")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=FAINT)

@@ -1,0 +1,109 @@
+"""The parts of models/scenes before training: a Stable Diffusion pipeline in small.
+
+128 × 128 pixels become 8 × 16 × 16 latents (AutoencoderKL); a U-Net removes their noise
+while it looks at the 77 token states of a CLIP text model. Few channels at full resolution
+and attention at 8 × 8 and 4 × 4 only: two CPU cores are to train it in about an hour.
+"""
+
+from collections.abc import Iterable
+
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+SIZE, LATENT_CHANNELS, TEXT_STATES = 128, 8, 128
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+SCHEDULER = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,  # the last step is pure noise (Lin et al. 2023, arXiv:2305.08891)
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+}
+
+
+def new_tokenizer(captions: Iterable[str], vocabulary: int = 2048) -> CLIPTokenizer:
+    """A CLIP tokenizer (lower case, byte-level BPE) whose merges are learnt from `captions`.
+
+    All 256 bytes are in the vocabulary, inside a word and at its end, so any text has tokens.
+    """
+    pattern = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's own
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, min_frequency=2, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+    )
+    bpe.train_from_iterator(captions, trainer)
+    merges = [tuple(merge) for merge in _merges(bpe)]
+    tokens = [*alphabet, *(symbol + "</w>" for symbol in alphabet), *("".join(merge) for merge in merges), START, END]
+    return CLIPTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges=merges, model_max_length=77)
+
+
+def _merges(bpe: Tokenizer) -> list[list[str]]:
+    import json
+
+    return [merge.split(" ") if isinstance(merge, str) else merge for merge in json.loads(bpe.to_str())["model"]["merges"]]
+
+
+def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """CLIP's text model with 3 layers of 128 channels; its last hidden states [N, 77, 128] steer the U-Net."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_STATES,
+            intermediate_size=4 * TEXT_STATES,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            projection_dim=TEXT_STATES,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def new_autoencoder() -> AutoencoderKL:
+    """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do."""
+    channels = (16, 24, 64, 96)
+    return AutoencoderKL(
+        sample_size=SIZE,
+        latent_channels=LATENT_CHANNELS,
+        block_out_channels=channels,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        norm_num_groups=8,
+        mid_block_add_attention=False,
+    )
+
+
+def new_unet() -> UNet2DConditionModel:
+    """Noisy latents [N, 8, 16, 16], timesteps [N] and text states [N, 77, 128] to the velocity v [N, 8, 16, 16]."""
+    return UNet2DConditionModel(
+        sample_size=SIZE // 8,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(88, 128, 128),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_STATES,
+        attention_head_dim=4,  # diffusers' name for the number of heads
+        norm_num_groups=8,
+    )
+
+
+def new_scheduler() -> DPMSolverMultistepScheduler:
+    """DPM-Solver++ (second order), which draws well in 20 steps."""
+    return DPMSolverMultistepScheduler(**SCHEDULER)

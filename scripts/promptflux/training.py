@@ -1,0 +1,81 @@
+"""What the training scripts share: learning rate, weight averages, checkpoints and loss curves."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from promptflux.files import whole
+from promptflux.job import note
+
+
+def device() -> torch.device:
+    """A GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Linear warm-up to `peak`, then half a cosine down to a fiftieth of it."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    part = (step - warmup) / max(1, steps - warmup)
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+class Average:
+    """An exponential moving average of a module's floating-point parameters and buffers.
+
+    The decay rises as (1 + step) / (10 + step) up to `decay`, so that early steps are forgotten.
+    """
+
+    def __init__(self, module: torch.nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: torch.nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.values[name].lerp_(value, 1 - decay)
+            else:
+                self.values[name].copy_(value)
+
+
+def save_checkpoint(path: Path, **state) -> None:
+    """Write all that is needed to go on after a kill; the file appears whole."""
+    with whole(path) as partial:
+        torch.save(state, partial)
+
+
+def load_checkpoint(path: Path, settings: dict) -> dict | None:
+    """The checkpoint at `path`, or None if there is none or it was made with other settings."""
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["settings"] != settings:
+        note(f"{path} was made with other settings: starting again")
+        return None
+    note(f"going on after step {state['step']} of {path}")
+    return state
+
+
+def loss_curve(losses: dict[str, list[float]], title: str, path: Path) -> None:
+    """Draw the losses (one value a step) as smoothed curves on a logarithmic scale (PNG)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, values in losses.items():
+        width = max(1, len(values) // 100)
+        smooth = np.convolve(values, np.ones(width) / width, "valid")
+        axes.plot(np.arange(len(smooth)) + width, smooth, label=name)
+    axes.set(title=title, xlabel="step", ylabel="loss (running mean)", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=120, metadata={"Software": None})

@@ -1,0 +1,145 @@
+"""Train the autoencoder of models/scenes on drawings: 128 × 128 pixels to 8 × 16 × 16 latents and back."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from promptflux.files import whole
+from promptflux.job import note, progress
+from promptflux.scenes_model import new_autoencoder
+from promptflux.training import Average, device, learning_rate, load_checkpoint, loss_curve, save_checkpoint
+
+SETTINGS = {
+    "seed": 1,
+    "crop_steps": 2400,  # on crops, which cost a quarter: first see many textures ...
+    "crop": 64,
+    "crop_batch": 16,
+    "full_steps": 800,  # ... then whole drawings, on which the group norms see what they will see
+    "full_batch": 6,
+    "learning_rate": 2e-3,
+    "warmup": 50,
+    "kl_weight": 3e-4,  # small: it only keeps the latents near a unit scale
+    "edge_weight": 1.0,
+    "average": 0.995,
+    "checkpoint_every": 100,
+}
+
+
+def pixels(drawings: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W, 3] to float [N, 3, H, W] in -1..1, channels last in memory."""
+    return torch.from_numpy(np.array(drawings)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def batch(drawings: np.ndarray, step: int, settings: dict) -> torch.Tensor:
+    """Batch number `step`: mirrored at random, crops first and whole drawings later."""
+    rng = np.random.default_rng((settings["seed"], step))
+    full = step >= settings["crop_steps"]
+    chosen = rng.integers(len(drawings), size=settings["full_batch" if full else "crop_batch"])
+    side = drawings.shape[1] if full else settings["crop"]
+    crops = []
+    for i in np.sort(chosen):
+        y, x = rng.integers(0, drawings.shape[1] - side + 1, 2)
+        crop = drawings[i, y : y + side, x : x + side]
+        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    return pixels(np.stack(crops))
+
+
+def edges(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences of neighbouring pixels, downwards and to the right."""
+    return images[:, :, 1:] - images[:, :, :-1], images[:, :, :, 1:] - images[:, :, :, :-1]
+
+
+def loss_of(decoded: torch.Tensor, images: torch.Tensor, kl: torch.Tensor, settings: dict) -> torch.Tensor:
+    """Mean absolute difference of pixels and of edges at three scales, and a little of the KL term."""
+    loss = settings["kl_weight"] * kl
+    for scale in (1, 2, 4):
+        small, wanted = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (decoded, images))
+        loss = loss + F.l1_loss(small, wanted) / (1 if scale == 1 else 2)
+        loss = loss + settings["edge_weight"] * sum(F.l1_loss(a, b) for a, b in zip(edges(small), edges(wanted))) / 2
+    return loss
+
+
+@torch.no_grad()
+def measure(model: AutoencoderKL, drawings: np.ndarray) -> dict[str, float]:
+    """Peak signal-to-noise ratio (dB) of decoded drawings, and the spread of the latents (for the scaling factor)."""
+    squared, latents = [], []
+    for first in range(0, len(drawings), 16):
+        images = pixels(drawings[first : first + 16]).to(model.device)
+        z = model.encode(images).latent_dist.mode()
+        decoded = model.decode(z).sample.clamp(-1, 1)
+        squared.append(((decoded - images) / 2).square().mean((1, 2, 3)))
+        latents.append(z)
+    psnr = -10 * torch.cat(squared).log10()
+    return {"psnr_db": float(psnr.mean()), "latent_std": float(torch.cat(latents).std())}
+
+
+def main(drawings: Path, held_out: Path, output: Path, curve: Path, checkpoint: Path, scale: float = 1.0) -> None:
+    """Train on `drawings` (.npy) and write the model folder `output` with `metrics.json`, and the loss `curve`.
+
+    `scale` multiplies the number of steps. After a kill, training goes on from `checkpoint`.
+    """
+    settings = {**SETTINGS, "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)), "full_steps": max(2, round(SETTINGS["full_steps"] * scale))}
+    steps = settings["crop_steps"] + settings["full_steps"]
+    images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
+    torch.manual_seed(settings["seed"])
+    model = new_autoencoder().to(device(), memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
+    average, losses, start, seconds = Average(model, settings["average"]), [], 0, 0.0
+    state = load_checkpoint(checkpoint, settings)
+    if state:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.values, losses, start, seconds = state["average"], state["losses"], state["step"], state["seconds"]
+
+    begun = time.monotonic()
+    for step in progress(range(start, steps), "autoencoder", "step"):
+        torch.manual_seed(settings["seed"] * 1_000_003 + step)  # the noise of the latents
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps, settings["learning_rate"], settings["warmup"])
+        wanted = batch(images, step, settings).to(model.device, memory_format=torch.channels_last)
+        with torch.autocast(model.device.type, torch.bfloat16):
+            latents = model.encode(wanted).latent_dist
+            decoded = model.decode(latents.sample()).sample.float()
+        mean, logvar = latents.mean.float(), latents.logvar.float()
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        loss = loss_of(decoded, wanted, kl, settings)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average.update(model, step)
+        losses.append(float(loss.detach()))
+        if (step + 1) % settings["checkpoint_every"] == 0 or step + 1 == steps:
+            save_checkpoint(
+                checkpoint, settings=settings, step=step + 1, model=model.state_dict(), optimizer=optimizer.state_dict(),
+                average=average.values, losses=losses, seconds=seconds + time.monotonic() - begun,
+            )  # fmt: skip
+
+    seconds += time.monotonic() - begun
+    model.load_state_dict(average.values)
+    figures = {**measure(model.eval(), unseen), "steps": steps, "seconds": round(seconds)}
+    model.register_to_config(scaling_factor=round(1 / figures["latent_std"], 5))
+    model.save_pretrained(output)
+    loss_curve({"autoencoder": losses}, "Training of the autoencoder", curve)
+    with whole(Path(output) / "metrics.json") as partial:
+        partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    note(f"autoencoder: {figures['psnr_db']:.1f} dB on {len(unseen)} unseen drawings after {steps} steps in {seconds / 60:.0f} min")
+
+
+if "snakemake" in globals():
+    from promptflux.job import job
+
+    with job(snakemake):  # noqa: F821
+        main(
+            drawings=Path(snakemake.input.drawings),  # noqa: F821
+            held_out=Path(snakemake.input.held_out),  # noqa: F821
+            output=Path(snakemake.output.model),  # noqa: F821
+            curve=Path(snakemake.output.curve),  # noqa: F821
+            checkpoint=Path(snakemake.params.checkpoint),  # noqa: F821
+            scale=snakemake.params.scale,  # noqa: F821
+        )
