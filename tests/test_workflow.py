@@ -14,6 +14,8 @@ import yaml
 from conftest import WORKFLOW
 from PIL import Image
 
+from promptflux.files import sha256_of_file
+
 SPEC = """\
 description: a small untrained CNN
 input: gray28
@@ -57,24 +59,31 @@ def change(folder: Path, **changes) -> None:
     path.write_text(yaml.safe_dump(config | changes, allow_unicode=True))
 
 
-def results(folder: Path) -> dict[str, int]:
-    """The files of a study that its inputs decide, with their modification times."""
-    skipped = {"logs", "benchmarks"}
+def results(folder: Path) -> dict[str, str]:
+    """The files of a study that its inputs decide, with the digests of their bytes."""
     files = (path for path in (folder / "results").rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder / "results")): path for path in files}
     return {
-        str(path.relative_to(folder / "results")): path.stat().st_mtime_ns
-        for path in files
-        if path.relative_to(folder / "results").parts[0] not in skipped
+        name: sha256_of_file(path)
+        for name, path in names.items()
+        if not name.startswith(("logs/", "benchmarks/"))
     }
 
 
-def changed(before: dict[str, int], after: dict[str, int]) -> set[str]:
-    return {name for name, time in after.items() if before.get(name) != time}
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name, digest in after.items() if before.get(name) != digest}
+
+
+def kept_and_made(folder: Path) -> tuple[int, int]:
+    """How many images the last generate job kept, and how many it made."""
+    log = (folder / "results/logs/generate/prompts.log").read_text(encoding="utf-8")
+    kept, made = re.search(r"(\d+) of \d+ images are there and kept, (\d+) to make", log).groups()
+    return int(kept), int(made)
 
 
 def jobs_of(run: subprocess.CompletedProcess) -> set[str]:
     """The rules of the job table that Snakemake prints."""
-    table = run.stderr.split("Job stats:")[1].split("total")[0]
+    table = run.stderr.split("Job stats:")[1].split("\ntotal")[0]
     return set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
 
 
@@ -117,6 +126,7 @@ def test_a_changed_prompt_makes_its_own_images_again(study, snakemake):
     write_prompts(study, {"new": "something new", **PROMPTS, "city": "another city"})
     snakemake()
     after = results(study)
+    assert kept_and_made(study) == (4, 4)
     images = {name for name in changed(before, after) if name.startswith("images/")}
     assert images == {"images/city_1.png", "images/city_2.png", "images/new_1.png", "images/new_2.png"}
 
@@ -126,6 +136,7 @@ def test_a_moved_prompt_makes_no_image_again(study, snakemake):
     before = results(study)
     write_prompts(study, dict(reversed(PROMPTS.items())))
     snakemake()
+    assert kept_and_made(study) == (6, 0)
     assert not [name for name in changed(before, results(study)) if name.startswith("images/")]
 
 
@@ -260,12 +271,14 @@ def test_a_killed_run_is_completed_by_the_next(study, snakemake):
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    survivors = {path: path.stat().st_mtime_ns for path in images.glob("*.png")}
+    survivors = {path: path.read_bytes() for path in images.glob("*.png")}
     assert survivors
     snakemake("--unlock")
     snakemake()
+    assert kept_and_made(study) == (len(survivors), 24 - len(survivors))
     assert len(list(images.glob("*.png"))) == 24
-    assert all(path.stat().st_mtime_ns == time for path, time in survivors.items())
+    assert all(path.read_bytes() == content for path, content in survivors.items())
+    assert not list(study.rglob(".*.partial*"))
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a path beside `path` to write to; rename it to `path` when the block ends well.
 
     The temporary name keeps the suffix of `path`, because Pillow, NumPy and matplotlib
-    choose a format by it. If the block raises, `path` is left as it was.
+    choose a format by it, and is the same each time, so that the next run clears away what a
+    killed one left. If the block raises, `path` is left as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)
