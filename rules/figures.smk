@@ -25,6 +25,7 @@ for classifier, spec in STUDY.classifiers.items():
                     f"results/benchmarks/figures/{classifier}_{batch}.tsv"
                 conda:
                     ENVS["figures"]
+                threads: 2
                 resources:
                     mem_mb=2000,
                     runtime=60,

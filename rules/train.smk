@@ -10,7 +10,7 @@
 # a hundredth of the steps on a hundredth of the drawings, to see the rules at work.
 
 TRAINED_CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
-TRAINING_SCALE = STUDY.config.get("training", {}).get("scale", 1.0)
+TRAINING_SCALE = STUDY.config["training"]["scale"]
 DRAWINGS = {
     "drawings": {"first_seed": 0, "count": 20_000},
     "held_out": {"first_seed": 1_000_000, "count": 2_000},

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -66,6 +67,7 @@ def named_label(text: str, labels: Sequence[str]) -> str:
     return min(found)[2] if found else NONE_NAMED
 
 
+@cache
 def whole_word(label: str) -> re.Pattern:
     """A pattern that finds a label or its plural: forest, forests; city, cities; beach, beaches."""
     words = [re.escape(word) for word in re.split(r"[\s_-]+", label.strip()) if word]
@@ -106,8 +108,10 @@ def draw(matrix: np.ndarray, rows: list[str], labels: list[str], classifier: str
             axes.add_patch(
                 Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1, zorder=3)
             )
-    axes.set_xticks(range(len(columns)), column_names, rotation=45, ha="left", rotation_mode="anchor")
-    axes.set_yticks(range(len(lines)), row_names)
+    axes.set_xticks(
+        range(len(columns)), column_names, rotation=45, ha="left", rotation_mode="anchor", parse_math=False
+    )
+    axes.set_yticks(range(len(lines)), row_names, parse_math=False)
     axes.tick_params(
         length=0, labelsize=8.5, labelcolor=INK, top=True, labeltop=True, bottom=False, labelbottom=False
     )

@@ -19,13 +19,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import MaxNLocator
-from mpl_toolkits.mplot3d import Axes3D  # noqa: F401  (makes the projection "3d" known)
 
 from promptflux import plotting
 from promptflux.errors import StudyError
 from promptflux.inputs import InputSpec
 from promptflux.job import progress
-from promptflux.plotting import ACCENT, ALARM, CHANNEL_COLOURS, FAINT, INK, MUTED, QUIET, Sheet, Style
+from promptflux.plotting import ACCENT, CHANNEL_COLOURS, FAINT, INK, MUTED, QUIET, Sheet, Style
 from promptflux.spec import load_spec
 from promptflux.tensors import open_predictions, open_tensors
 from promptflux.thumbnails import displayed
@@ -41,7 +40,8 @@ class Subject:
 
     `tensor`: float32 [C, H, W], C = 1 or 3. `source_size`: (height, width) in pixels.
     `problem`: why a test pattern stands in, or "". `maps`: convolution -> float32 [C, H, W].
-    `activations`: convolution -> its activation. `probabilities`: float32 [K].
+    `activations`: convolution -> its activation. `predicted`: the place of the predicted label.
+    `probabilities`: float32 [K].
     """
 
     name: str
@@ -54,6 +54,7 @@ class Subject:
     maps: dict[str, np.ndarray]
     activations: dict[str, str]
     labels: list[str]
+    predicted: int
     probabilities: np.ndarray
 
     @property
@@ -113,7 +114,7 @@ def read_subject(tensors: str, predictions: str, spec: str, image: str) -> Subje
         source_size, source_mode = tuple(map(int, file.source_size[row])), file.source_mode[row]
     convolutions = [layer for layer in load_spec(spec, weights_exist=False).layers if layer.kind == "conv"]
     with open_predictions(predictions) as file:
-        probabilities = file.probabilities[row_of(image, file.names, predictions)]
+        place = row_of(image, file.names, predictions)
         row = row_of(image, file.layer_images, f"{predictions}, layer_images")
         return Subject(
             name=image,
@@ -126,7 +127,8 @@ def read_subject(tensors: str, predictions: str, spec: str, image: str) -> Subje
             maps={layer.name: file.layers[layer.name][row] for layer in convolutions},
             activations={layer.name: layer.settings["activation"] for layer in convolutions},
             labels=file.labels,
-            probabilities=probabilities,
+            predicted=int(file.logits[place].argmax()),
+            probabilities=file.probabilities[place],
         )
 
 
@@ -175,13 +177,12 @@ def loaded_image(subject: Subject) -> Sheet:
 
 def histogram(axes, tensor: np.ndarray) -> None:
     """How many pixels have which value: one line a channel; 0..1 is drawn whole."""
-    values = tensor[np.isfinite(tensor)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    low, high = float(tensor.min()), float(tensor.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     opacity = 0.25 if len(tensor) == 1 else 0.12
     for channel, colour in zip(tensor, CHANNEL_COLOURS[len(tensor)], strict=True):
-        counts, edges = np.histogram(channel[np.isfinite(channel)], bins=48, range=(low, high))
+        counts, edges = np.histogram(channel, bins=48, range=(low, high))
         axes.stairs(counts, edges, color=colour, linewidth=1.1)
         axes.stairs(counts, edges, color=colour, alpha=opacity, fill=True, linewidth=0)
     axes.margins(x=0.01)
@@ -196,7 +197,7 @@ def numbers(values: Sequence[float]) -> str:
 
 def visualizations(subject: Subject, style: Style) -> Sheet:
     """The image's gray values as heatmap, filled contours and surface, beside the image."""
-    gray = subject.picture @ LUMINANCE
+    gray = np.clip(subject.picture @ LUMINANCE, 0.0, 1.0)  # rounding can carry white beyond 1
     kind = "Gray values" if len(subject.tensor) == 1 else "Luminance"
     colours, norm = style.colours, Normalize(0, 1)
     top = plotting.head(subject.alarm) + 0.28
@@ -207,24 +208,29 @@ def visualizations(subject: Subject, style: Style) -> Sheet:
     axes = sheet.axes(left[0], top, side, side, title="image")
     plotting.show_picture(axes, subject.picture)
 
-    axes = sheet.axes(left[1], top, side, side, title="heatmap")
+    axes = sheet.axes(left[1], top, side, side, title="heatmap", anchor="NW")
     sharp = "nearest" if max(gray.shape) <= 96 else "auto"
     image = axes.imshow(gray, cmap=colours, norm=norm, interpolation=sharp)
 
-    axes = sheet.axes(left[2], top, side, side, title="contours, a line every 0.1", aspect="equal")
+    axes = sheet.axes(
+        left[2], top, side, side, title="contours, a line every 0.1", aspect="equal", anchor="NW"
+    )
     height, width = gray.shape
     mesh = Mesh.of(gray, 112).to_the_edge()  # pixel noise would be a contour line each
-    axes.contourf(*mesh, levels=np.linspace(0, 1, 11), cmap=colours, norm=norm)
-    axes.contour(*mesh, levels=np.linspace(0, 1, 11), colors=INK, linewidths=0.3, alpha=0.5)
+    levels = np.linspace(0, 1, 11)
+    axes.contourf(*mesh, levels=levels, cmap=colours, norm=norm)
+    crossed = levels[(levels > mesh.z.min()) & (levels < mesh.z.max())]
+    if crossed.size:
+        axes.contour(*mesh, levels=crossed, colors=INK, linewidths=0.3, alpha=0.5)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
-    mesh = Mesh.of(gray, 56)  # a finer one takes seconds and shows no more
+    mesh = Mesh.of(gray, 56).to_the_edge()  # a finer one takes seconds and shows no more
     axes = sheet.axes(8.5, top - 0.2, 3.3, 3.0, projection="3d")
     x, y = np.meshgrid(mesh.x, mesh.y)
     axes.plot_surface(
-        x, y, mesh.z, cmap=colours, norm=norm, rcount=56, ccount=56, linewidth=0, antialiased=False
+        x, y, mesh.z, cmap=colours, norm=norm, rstride=1, cstride=1, linewidth=0, antialiased=False
     )
-    axes.set(xlim=(0, width), ylim=(height, 0), zlim=(0, 1), zticks=[0, 0.5, 1])
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), zlim=(0, 1), zticks=[0, 0.5, 1])
     axes.set_box_aspect((width, height, 0.4 * max(width, height)), zoom=1.07)
     axes.view_init(elev=42, azim=-66)
     axes.tick_params(labelsize=6.5, pad=-3)
@@ -273,12 +279,10 @@ def feature_maps(subject: Subject, layer: str, style: Style) -> Sheet:
 
     grid = Grid.of(len(drawn), height / width)
     top = plotting.head(subject.alarm) + 0.1
-    sheet = Sheet(3.3 + max(grid.width, 3.4) + 1.1, top + max(grid.height, 2.8) + 0.3)
+    sheet = Sheet(max(3.3 + grid.width + 1.1, 8.0), top + max(grid.height, 2.8) + 0.3)
     parts = [f"{channels} {'channel' if channels == 1 else 'channels'} of {height} × {width}"]
     if dead.any():
         parts.append(f"{dead.sum()} dead (crossed out: one value everywhere)")
-    if not np.isfinite(maps).all():
-        parts.append(f"{(~np.isfinite(maps)).sum()} values are not numbers (red)")
     if channels > len(drawn):
         parts.append(f"the first {len(drawn)} are drawn, {channels - len(drawn)} are left out")
     title = f"{subject.name}: what {layer} of {subject.classifier} sees"
@@ -286,7 +290,6 @@ def feature_maps(subject: Subject, layer: str, style: Style) -> Sheet:
 
     axes = sheet.axes(0.3, top + grid.label, 2.6, 2.6)
     plotting.show_picture(axes, subject.picture)
-    axes.set_anchor("NW")
 
     axes = sheet.axes(3.3, top, grid.width, grid.height)
     axes.axis("off")
@@ -305,7 +308,7 @@ def feature_maps(subject: Subject, layer: str, style: Style) -> Sheet:
             crosses += [[(left, tile_top), (right, bottom)], [(left, bottom), (right, tile_top)]]
     axes.add_collection(LineCollection(crosses, colors=MUTED, linewidths=0.6), autolim=False)
 
-    bar = (3.3 + max(grid.width, 3.4) + 0.15, top + grid.label, 0.12, min(grid.height - grid.label, 4.0))
+    bar = (3.3 + grid.width + 0.15, top + grid.label, 0.12, min(grid.height - grid.label, 4.0))
     activation = subject.activations[layer]
     meaning = "output of the convolution" if activation == "identity" else f"activation after {activation}"
     sheet.colour_bar(ScalarMappable(norm, colours), bar, meaning, extend=extend, extendfrac=0.03)
@@ -325,12 +328,11 @@ def shared_scale(maps: np.ndarray) -> tuple[Normalize, str]:
     From 0 for maps that are nowhere negative, else symmetric about 0. A few outliers (at most
     one value in a thousand) do not stretch it.
     """
-    finite = maps[np.isfinite(maps)]
-    largest = float(np.abs(finite).max()) if finite.size else 0.0
-    usual = float(np.quantile(np.abs(finite), 0.999)) if finite.size else 0.0
+    sizes = np.abs(maps)
+    largest, usual = float(sizes.max()), float(np.quantile(sizes, 0.999))
     exceeded = 0 < 1.25 * usual < largest
     limit = (usual if exceeded else largest) or 1.0
-    if finite.size and finite.min() < 0:
+    if maps.min() < 0:
         return Normalize(-limit, limit), "both" if exceeded else "neither"
     return Normalize(0, limit), "max" if exceeded else "neither"
 
@@ -352,7 +354,7 @@ class Grid:
         aspect = min(max(aspect, 0.1), 10.0)
         columns = min(tiles, max(1, math.ceil(math.sqrt(tiles * aspect))))
         rows = math.ceil(tiles / columns)
-        tile_width = min(max(6.6 / columns - cls.gap, 0.4), 1.5, 1.5 / aspect)
+        tile_width = min(max(6.6 / columns - cls.gap, 0.4), 2.2, 2.2 / aspect)
         return cls(columns, rows, tile_width, tile_width * aspect, label=0.1 if columns > 10 else 0.14)
 
     @property
@@ -380,15 +382,10 @@ def paint(
     canvas = np.zeros((round(grid.height * dpi), round(grid.width * dpi), 4), np.uint8)
     height, width = max(1, round(grid.tile_height * dpi)), max(1, round(grid.tile_width * dpi))
     for channel, values in enumerate(maps):
-        finite = np.isfinite(values)
         if dead[channel]:
             tile = np.broadcast_to(np.uint8([*bytes.fromhex(FAINT[1:]), 255]), (height, width, 4))
-        elif finite.all():
-            tile = colours(norm(resampled(values, height, width)), bytes=True)
         else:
-            tile = colours(norm(resampled(np.where(finite, values, 0), height, width)), bytes=True)
-            wrong = resampled((~finite).astype(np.float32), height, width) > 0
-            tile[wrong] = [*bytes.fromhex(ALARM[1:]), 255]
+            tile = colours(norm(resampled(values, height, width)), bytes=True)
         left, top = (round(edge * dpi) for edge in grid.corner(channel))
         room = canvas[top : top + height, left : left + width]
         room[:] = tile[: room.shape[0], : room.shape[1]]
@@ -411,28 +408,23 @@ def resampled(values: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def model_output(subject: Subject) -> Sheet:
     """The probability of each label as bars in the order of the labels, beside the image."""
-    probabilities = np.nan_to_num(subject.probabilities)
-    best = int(probabilities.argmax())
+    probabilities, best = subject.probabilities, subject.predicted
     shown = np.arange(len(probabilities))
     subtitle = "Probability of each label"
     if len(shown) > MOST_LABELS:
         shown = np.sort(np.argsort(-probabilities, kind="stable")[:MOST_LABELS])
         subtitle = f"The {MOST_LABELS} most probable of {len(probabilities)} labels, in the labels' order"
     answer = f"{subject.classifier} says {subject.labels[best]} ({probabilities[best]:.1%})"
-    alarm = subject.alarm
-    if not np.isfinite(subject.probabilities).all():
-        answer, alarm = f"{subject.classifier} gives no answer", "The probabilities are not numbers."
 
     names = [plotting.shorten(subject.labels[index], 2.2, 8.5) for index in shown]
     names_width = max(plotting.text_width(name, 8.5) for name in names) + 0.12
-    top = plotting.head(alarm) + 0.1
+    top = plotting.head(subject.alarm) + 0.1
     bars_height = max(2.5, 0.27 * len(shown))
     sheet = Sheet(3.25 + names_width + 4.1 + 0.75, top + bars_height + 0.62)
-    sheet.title(f"{subject.name}: {answer}", subtitle, alarm)
+    sheet.title(f"{subject.name}: {answer}", subtitle, subject.alarm)
 
     axes = sheet.axes(0.3, top, 2.5, 2.5)
     plotting.show_picture(axes, subject.picture)
-    axes.set_anchor("NW")
 
     axes = sheet.axes(3.25 + names_width, top, 4.1, bars_height)
     colours = [ACCENT if index == best else QUIET for index in shown]
@@ -447,7 +439,7 @@ def model_output(subject: Subject) -> Sheet:
             color=INK if index == best else MUTED,
             fontweight="bold" if index == best else "normal",
         )
-    axes.set_yticks(range(len(shown)), names, fontsize=8.5, color=INK)
+    axes.set_yticks(range(len(shown)), names, fontsize=8.5, color=INK, parse_math=False)
     axes.set(xlim=(0, 1), ylim=(len(shown) - 0.5, -0.5), xlabel="probability")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -5,7 +5,7 @@ parameters are found by the spec's `rename`, or else by kind, shape and order.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +159,7 @@ def by_name(
     source = {layer: _unwrapped(module) for module, layer in rename.items()}
     pairs = {layer.name: source.get(layer.name, layer.name) for layer in spec.layers if layer.parameters}
     missing = [
-        f"{path}: there is no module {module!r} for the layer {layer}; the checkpoint has {', '.join(modules)}."
+        f"{path}: there is no module {module!r} for the layer {layer}; the checkpoint has {_listed(list(modules), 20)}."
         for layer, module in pairs.items()
         if module not in modules
     ]
@@ -167,7 +167,7 @@ def by_name(
         raise StudyError(*missing)
     unused = [module for module in modules if module not in pairs.values()]
     if unused:
-        note(f"warning: {Path(path).name} holds {', '.join(unused)}, which {spec.path} does not use")
+        note(f"warning: {Path(path).name} holds {_listed(unused)}, which {spec.path} does not use")
     return pairs
 
 
@@ -199,25 +199,24 @@ def by_shape(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, 
                 f"such as {{{equal_modules[0]}: {equal_layers[0].name}}}."
             )
     if lonely_layers or lonely_modules:
-        wanted = (
-            "; ".join(f"{layer.name} ({_shapes(layer.parameters)})" for layer in lonely_layers)
-            or "nothing more"
-        )
-        left = "; ".join(
-            f"{name} ({_shapes({key: array.shape for key, array in modules[name].items()})})"
-            for name in lonely_modules
-        )
+        wanted = _listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in lonely_layers])
+        shapes = {name: {key: array.shape for key, array in modules[name].items()} for name in lonely_modules}
+        left = _listed([f"{name} ({_shapes(shapes[name])})" for name in lonely_modules])
         raise StudyError(
-            f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint "
-            f"has {left or 'nothing more'}. If it is a part of a larger model, or its modules have other names "
-            f"for their parameters, list the modules to take in weights.rename, such as {{{next(iter(modules))}: "
-            f"{layers[0].name}}}."
+            f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint has "
+            f"{left}. If only some of its modules are to be taken, list them in weights.rename, such as "
+            f"{{features.0: conv1}}."
         )
     return {layer.name: pairs[layer.name] for layer in layers}
 
 
 def _signature(shapes: Mapping[str, Shape]) -> tuple:
     return tuple(sorted((name, tuple(shape)) for name, shape in shapes.items()))
+
+
+def _listed(items: Sequence[str], most: int = 8) -> str:
+    more = f", and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more or "nothing more"
 
 
 def _shapes(shapes: Mapping[str, Shape]) -> str:

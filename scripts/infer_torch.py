@@ -61,7 +61,7 @@ def main(
         with write_predictions(output, **content) as writer:
             for start in range(0, len(batch.names), MICRO_BATCH):
                 infer(network, batch, start, place, writer, content["layer_images"])
-    note(f"{classifier}: {len(content['names'])} images on {content['attributes']['device']}")
+    note(f"{classifier}: {len(content['names'])} images run in PyTorch on {device_name(place)}")
 
 
 def resolve(device: str) -> torch.device:

@@ -83,15 +83,7 @@ class Parity:
     def judge(self) -> None:
         """Fill in the verdicts."""
         for comparison in (*self.layers, self.logits):
-            comparison.verdict = (
-                "not compared"
-                if not comparison.images
-                else "FAIL"
-                if not comparison.rel_diff <= LAYER_FAILS
-                else "differs"
-                if comparison.rel_diff > LAYER_DIFFERS
-                else "ok"
-            )
+            comparison.verdict = verdict(comparison)
         self.probabilities.verdict = "ok" if self.probabilities.abs_diff <= PROBABILITY_FAILS else "FAIL"
 
     def rows(self) -> list[list[str]]:
@@ -123,6 +115,15 @@ def main(*, classifier: str, flux: Sequence[str], torch: Sequence[str], table: s
         raise StudyError(complaint(parity, classifier))
     worst = parity.probabilities.abs_diff
     note(f"{classifier}: Flux and PyTorch agree on {parity.images} images (probabilities to {worst:.1e})")
+
+
+def verdict(layer: Comparison) -> str:
+    """What the difference in a layer means."""
+    if not layer.images:
+        return "not compared"
+    if layer.rel_diff > LAYER_FAILS:
+        return "FAIL"
+    return "differs" if layer.rel_diff > LAYER_DIFFERS else "ok"
 
 
 def compare(flux: Sequence[str], torch: Sequence[str]) -> Parity:

@@ -1,8 +1,6 @@
 """Create the tensors of one batch of images, and a picture of what each tensor shows."""
 
 import hashlib
-import struct
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from PIL import Image
 
 from promptflux.errors import StudyError
@@ -57,7 +54,7 @@ def main(
     def prepare_and_save(paths: tuple[str, str]) -> Prepared:
         prepared = prepare(paths[0], spec)
         with whole(paths[1]) as partial:
-            partial.write_bytes(png(prepared.picture))
+            prepared.picture.save(partial, compress_level=1)  # twice as fast as Pillow's default of 6
         return prepared
 
     with write_tensors(tensors, spec, names) as writer:
@@ -96,26 +93,6 @@ def prepare(path: str, spec: InputSpec) -> Prepared:
         except StudyError as error:
             problem = str(error)
     return Prepared(fitted(test_pattern(spec.height, spec.width), spec), sha256, (0, 0), "", problem)
-
-
-def png(picture: Image.Image) -> bytes:
-    """A PNG file of an 8-bit gray or RGB image, made quickly: one row filter, little compression.
-
-    Pillow's own writer tries five filters on every row. For 224×224 gray pixels this takes
-    0.6 ms instead of 1.4 (one core of a 2-core cloud machine), beside 7 ms for decoding 512×512.
-    """
-    pixels = np.asarray(picture).reshape(picture.height, -1)
-    rows = np.empty((picture.height, pixels.shape[1] + 1), dtype=np.uint8)
-    rows[:, 0] = 2  # filter "up": the difference to the row above, modulo 256 (PNG, section 9.2)
-    rows[0, 1:] = pixels[0]
-    np.subtract(pixels[1:], pixels[:-1], out=rows[1:, 1:])
-    color_type = {"L": 0, "RGB": 2}[picture.mode]
-    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, color_type, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
 
 
 def mapped(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

@@ -29,6 +29,7 @@ MOST_THUMBNAILS = 60
 MOST_PROMPTS = 200
 MOST_PREDICTIONS = 200
 MOST_DRAWN_IMAGES = 8  # images a classifier whose figures are in the page
+DPI = 130  # of a figure that does not say
 
 PACKAGES = (
     *("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "h5py"),
@@ -274,16 +275,17 @@ def captioned(paths: Sequence[str]) -> Iterator[dict]:
 
 
 def picture(path: str) -> dict:
-    """A figure as part of the page: `uri`, and `width` and `height` in CSS pixels.
+    """A figure as part of the page: `uri`, and `width` and `height` in CSS pixels, about 93 an inch.
 
     As WebP it takes a quarter of the room of its PNG.
     """
     with Image.open(path) as image:
+        dpi = image.info.get("dpi", (DPI, DPI))[0]
         image = image.convert("RGB")
-    if max(image.size) > 4000:
-        image = scaled(image, 4000)
-    uri = data_uri(image, "WEBP", quality=88, method=3)
-    return {"uri": uri, "width": round(image.width / 1.4), "height": round(image.height / 1.4)}
+    width, height = (round(side / dpi * 93) for side in image.size)
+    if image.width > 2 * width:
+        image = scaled(image, 2 * max(width, height))
+    return {"uri": data_uri(image, "WEBP", quality=88, method=3), "width": width, "height": height}
 
 
 # Where the time went, and with what ----------------------------------------------------

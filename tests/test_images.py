@@ -36,7 +36,9 @@ def pixels(picture) -> np.ndarray:
 
 
 def test_a_folder_gives_its_images_sorted(tmp_path):
-    touch(tmp_path, "photos/b.png", "photos/a.JPG", "photos/c.webp", "photos/.hidden.png", "photos/deep/d.png")
+    touch(
+        tmp_path, "photos/b.png", "photos/a.JPG", "photos/c.webp", "photos/.hidden.png", "photos/deep/d.png"
+    )
     (tmp_path / "photos/notes.txt").write_text("no image")
     found = list_images("photos", [tmp_path])
     assert [(image.name, str(image.path)) for image in found] == [
@@ -92,7 +94,7 @@ def test_all_missing_entries_are_named(tmp_path):
 
 HOSTILE = {
     "plain.png": "plain",
-    "it's \"quoted\" $5.png": "it_s_quoted_5",
+    'it\'s "quoted" $5.png': "it_s_quoted_5",
     "$(run `id`).png": "run_id",
     "Ünïcödé façade.png": "Unicode_facade",
     "🌆 city 🏙️.png": "city",
@@ -101,7 +103,7 @@ HOSTILE = {
     "\u202egnp.exe.png": "gnp.exe",
     "-rf.png": "rf",
     "..png.png": "png",
-    "a&<b>.png": "a_b",
+    "a&b< c >;{}.png": "a_b_c",
     "x" * 200 + ".png": "x" * 80,
     "ﬁne ½.png": "fine_1_2",
 }
@@ -147,6 +149,13 @@ def test_a_file_name_that_is_not_utf8(tmp_path):
         list_images(".", [tmp_path])
 
 
+@pytest.mark.parametrize("name", ["{x}.png", "a{ x }.png", "{a,b}.png", "<html>.png"])
+def test_a_file_name_that_snakemake_would_change(tmp_path, name):
+    touch(tmp_path, name)
+    with pytest.raises(StudyError, match="Snakemake takes [{<].*[}>] for a variable"):
+        list_images(".", [tmp_path])
+
+
 # Opening ---------------------------------------------------------------------------------
 
 
@@ -171,7 +180,9 @@ def test_transparency_is_laid_over_white(tmp_path):
         assert mode == "LA"
         assert np.abs(pixels(picture).astype(int) - wanted).max() <= 1
         picture, _ = open_rgb(
-            saved(tmp_path, Image.new("RGBA", (3, 2), (10, 10, 10, alpha)), ".webp", lossless=True, exact=True)
+            saved(
+                tmp_path, Image.new("RGBA", (3, 2), (10, 10, 10, alpha)), ".webp", lossless=True, exact=True
+            )
         )
         assert np.abs(pixels(picture).astype(int) - wanted).max() <= 1
 

@@ -11,11 +11,12 @@ from promptflux.study import load_study, overlay
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, monkeypatch):
     """Load a study from `tmp_path`, the working folder, with the workflow's defaults below it."""
+    monkeypatch.chdir(tmp_path)
 
     def load(**changes):
-        return load_study(changes, [tmp_path, WORKFLOW])
+        return load_study(changes, [Path("."), WORKFLOW])
 
     return load
 

@@ -21,8 +21,12 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 FORMATS = ("PNG", "JPEG", "WEBP")
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 LONGEST_NAME = 80
+# A wildcard or pathvar, which Snakemake 9.27 replaces in every path; there is no escaping them.
+SNAKEMAKE_VARIABLE = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}|<[a-z][a-z0-9_]*>", re.DOTALL)
 
-# Pillow refuses images of more than twice its MAX_IMAGE_PIXELS; from once on it warns.
+# Pillow warns of broken EXIF data, which are ignored here, and of images with more than
+# MAX_IMAGE_PIXELS pixels; those with more than twice as many it refuses.
+warnings.filterwarnings("ignore", module="PIL")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
@@ -50,11 +54,14 @@ def list_images(setting: str | Sequence[str], folders: Sequence[str | Path]) -> 
                 paths.setdefault(os.path.normpath(path), within)
         except StudyError as error:
             found.extend(error.args)
-    found += [
-        f"{printable(path)}: the file's name is not UTF-8; rename the file."
-        for path in paths
-        if any("\ud800" <= character <= "\udfff" for character in path)
-    ]
+    for path in paths:
+        if any("\ud800" <= character <= "\udfff" for character in path):
+            found.append(f"{printable(path)}: the file's name is not UTF-8; rename the file.")
+        if variable := SNAKEMAKE_VARIABLE.search(path):
+            found.append(
+                f"{printable(path)}: Snakemake takes {variable[0]} for a variable of its own; "
+                f"rename the file or folder."
+            )
     if found:
         raise StudyError(*found)
     ordered = sorted(paths)

@@ -20,6 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
@@ -40,7 +41,6 @@ matplotlib.rcParams.update(
         "font.family": "DejaVu Sans",
         "font.size": 9.0,
         "text.color": INK,
-        "text.parse_math": False,  # a `$` in a prompt is a dollar
         "axes.unicode_minus": True,
         "axes.edgecolor": MUTED,
         "axes.labelcolor": INK,
@@ -99,9 +99,9 @@ _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 MISSING = "\u25a1"  # □, what stands for a character without a glyph
 
 
-@cache
 def _font() -> FT2Font:
-    return FT2Font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
+    # By matplotlib's cache, which a forked process empties: two cannot share one open font file.
+    return get_font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))
 
 
 @cache
@@ -119,8 +119,8 @@ def legible(text: str) -> str:
     kept = []
     for character in text:
         category = unicodedata.category(character)
-        if category in ("Cc", "Cs", "Cf", "Co"):
-            continue
+        if category in ("Cc", "Cs", "Cf", "Co") and character not in "\u200c\u200d":
+            continue  # but for the two that shape the letters of Arabic and Indian scripts
         if ord(character) in _drawable():
             kept.append(character)
         elif not unicodedata.combining(character):
@@ -144,8 +144,8 @@ def shorten(text: str, width: float, size: float) -> str:
 def wrapped(text: str, width: float, size: float, lines: int) -> list[str]:
     """`legible(text)` broken into at most `lines` lines of at most `width` inches.
 
-    Lines break at spaces, or inside a word that is longer than a line. An ellipsis ends the
-    last line if something is left out.
+    Lines break at spaces, or inside a long word rather than leave a line nearly empty. An
+    ellipsis ends the last line if something is left out.
     """
     rest = legible(text)
     broken: list[str] = []
@@ -156,7 +156,7 @@ def wrapped(text: str, width: float, size: float, lines: int) -> list[str]:
             broken.append(rest)
             break
         space = rest.rfind(" ", 1, fit + 1)
-        cut = space if space > 0 else fit
+        cut = space if space > 0.6 * fit else fit
         broken.append(rest[:cut].rstrip() + ("\u2026" if last else ""))
         rest = rest[cut:].lstrip()
     return broken
@@ -194,7 +194,8 @@ class Sheet:
         return self.figure.add_axes(rectangle, **settings)
 
     def text(self, left: float, top: float, text: str, **settings) -> Text:
-        """A line of text whose baseline starts at (`left`, `top`)."""
+        """A line of text whose baseline starts at (`left`, `top`); a `$` in it is a dollar."""
+        settings = {"parse_math": False, **settings}
         return self.figure.text(left / self.width, 1 - top / self.height, text, **settings)
 
     def title(self, title: str, subtitle: str = "", alarm: str = "", left: float = 0.3) -> None:
@@ -237,7 +238,8 @@ def head(alarm: str = "") -> float:
 
 
 def show_picture(axes: Axes, picture: np.ndarray) -> None:
-    """Show a picture, [H, W, 3] with values 0..1 or 0..255, in a thin frame without ticks."""
+    """Show a picture, [H, W, 3] with values 0..1, in a thin frame without ticks, at the top of its room."""
+    axes.set_anchor("NW")
     axes.imshow(picture, interpolation="nearest" if max(picture.shape[:2]) <= 96 else "auto")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():

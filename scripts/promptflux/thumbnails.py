@@ -46,5 +46,5 @@ def data_uri(picture: Image.Image, image_format: str, **settings) -> str:
 def displayed(tensor: np.ndarray, spec: InputSpec) -> np.ndarray:
     """A tensor [C, H, W] as a picture, float32 [H, W, 3], 0..1: its normalisation undone, gray repeated."""
     mean, std = (np.reshape(values, (-1, 1, 1)) for values in (spec.mean, spec.std))
-    pixels = np.clip(np.nan_to_num(tensor * std + mean), 0.0, 1.0).astype(np.float32)
+    pixels = np.clip(tensor * std + mean, 0.0, 1.0).astype(np.float32)
     return np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, -1)

@@ -1,0 +1,64 @@
+"""The table of predictions."""
+
+import predictions
+import pytest
+
+from promptflux.errors import StudyError
+from promptflux.tensors import write_predictions
+
+
+def batch(path, names, logits, probabilities, labels=("forest", "city")):
+    content = {
+        "attributes": {"engine": "torch"},
+        "names": names,
+        "labels": labels,
+        "layer_shapes": {},
+        "layer_images": [],
+    }
+    with write_predictions(path, **content) as writer:
+        writer.logits[:] = logits
+        writer.probabilities[:] = probabilities
+    return str(path)
+
+
+def test_a_row_an_image_and_a_column_a_label(tmp_path):
+    first = batch(
+        tmp_path / "a.h5", ["forest_1", "forest_2"], [[2, 1], [0, 3]], [[0.7310586, 0.2689414], [0.05, 0.95]]
+    )
+    second = batch(tmp_path / "b.h5", ["my_photo"], [[1, 0]], [[0.5, 0.5]])
+    out = tmp_path / "p.tsv"
+    predictions.main(
+        batches=[first, second], output=str(out), prompts={"forest_1": "forest", "forest_2": "forest"}
+    )
+    assert out.read_bytes().decode() == (
+        "image\tprompt\tpredicted\tconfidence\tforest\tcity\n"
+        "forest_1\tforest\tforest\t0.731059\t0.731059\t0.268941\n"
+        "forest_2\tforest\tcity\t0.950000\t0.050000\t0.950000\n"
+        "my_photo\t\tforest\t0.500000\t0.500000\t0.500000\n"
+    )
+
+
+def test_the_logits_decide_where_probabilities_are_equal(tmp_path):
+    path = batch(tmp_path / "a.h5", ["x"], [[50, 51]], [[1.0, 1.0]])
+    predictions.main(batches=[path], output=str(tmp_path / "p.tsv"), prompts={})
+    assert (tmp_path / "p.tsv").read_text().splitlines()[1].split("\t")[2] == "city"
+
+
+def test_labels_in_any_script(tmp_path):
+    path = batch(tmp_path / "a.h5", ["x"], [[1, 0]], [[1, 0]], labels=['Wald & "Wiese" $5', "🌆 יער"])
+    predictions.main(batches=[path], output=str(tmp_path / "p.tsv"), prompts={})
+    header = (tmp_path / "p.tsv").read_text(encoding="utf-8").splitlines()[0]
+    assert header.split("\t")[4:] == ['Wald & "Wiese" $5', "🌆 יער"]
+
+
+def test_batches_with_other_labels_do_not_mix(tmp_path):
+    first = batch(tmp_path / "a.h5", ["x"], [[1, 0]], [[1, 0]])
+    second = batch(tmp_path / "b.h5", ["y"], [[1, 0]], [[1, 0]], labels=("forest", "town"))
+    with pytest.raises(StudyError, match="b.h5: its labels differ"):
+        predictions.main(batches=[first, second], output=str(tmp_path / "p.tsv"), prompts={})
+    assert not (tmp_path / "p.tsv").exists()
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(StudyError, match="none.h5"):
+        predictions.main(batches=[str(tmp_path / "none.h5")], output=str(tmp_path / "p.tsv"), prompts={})
