@@ -1,0 +1,206 @@
+"""Images per second of the embedded classifiers in Flux and in PyTorch, and the time to Flux's first result.
+
+    python benchmarks/flux_vs_torch.py [--threads 2] [--rounds 20] [--images 16]
+
+Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting: channels_last,
+and glibc's malloc kept from handing large buffers back to the system between two passes
+(mallopt(3)), which else takes half of its time. Flux runs twice: as the pipeline runs it, and layer by
+layer through Flux alone. The three take turns. A turn begins with a rest, in which the threads
+of the others stop spinning for work, and two passes to wake up; then five passes are timed.
+What is given is the median of the turns' means.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WORKFLOW = HERE.parent
+CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+
+REST = 0.2  # seconds
+PASSES = 5
+
+# Answers each line on stdin, `pipeline` or `layers`, with the milliseconds of a pass.
+FLUX = """
+using PromptFlux
+using LinearAlgebra: BLAS
+spec = load_spec(ARGS[1])
+network = load_network(ARGS[2], spec)
+images = PromptFlux.h5open(file -> read(file["images"]), ARGS[3])
+BLAS.set_num_threads(Threads.nthreads())
+predictor = PromptFlux.Predictor(network)
+passes = Dict("pipeline" => () -> predict(predictor, images), "layers" => () -> network(images))
+for line in eachline(stdin)
+    pass = passes[line]
+    pass(), pass()
+    println(1000 / PASSES * @elapsed foreach(_ -> pass(), 1:PASSES))
+    flush(stdout)
+end
+""".replace("PASSES", str(PASSES))
+
+
+def main(threads: int, rounds: int, images: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    rows = [["classifier", "runs in", "images_per_s", "ms_per_batch", "flux_to_torch", "first_result_s"]]
+    with tempfile.TemporaryDirectory() as folder:
+        for classifier in CLASSIFIERS:
+            files = prepare(Path(folder), classifier, images)
+            first = min(first_result(files, threads) for _ in range(3))
+            times = race(files, threads, rounds)
+            torch_ms = statistics.median(times["torch"])
+            for engine in ("torch", "pipeline", "layers"):
+                ms = statistics.median(times[engine])
+                name = {"torch": "PyTorch", "pipeline": "Flux", "layers": "Flux, layer by layer"}[engine]
+                ratio = "" if engine == "torch" else f"{ms / torch_ms:.2f}"
+                start = f"{first:.2f}" if engine == "pipeline" else ""
+                rows.append([classifier, name, f"{1000 * images / ms:.0f}", f"{ms:.2f}", ratio, start])
+                print("\t".join(rows[-1]), flush=True)
+    head = f"# {images} images a batch, {threads} threads, median of {rounds} rounds; {machine()}"
+    text = "\n".join([head, *("\t".join(row) for row in rows)]) + "\n"
+    (HERE / "flux_vs_torch.tsv").write_text(text, encoding="utf-8")
+
+
+def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
+    """The files of one classifier: its spec, weights, Flux model, and a tensors file of random images."""
+    import numpy as np
+
+    from promptflux.network import load_weights, save_weights, untrained_weights
+    from promptflux.spec import load_spec
+    from promptflux.tensors import write_tensors
+
+    path = WORKFLOW / f"models/classifiers/{classifier}.yaml"
+    spec = load_spec(path, weights_exist=False)
+    files = {
+        key: folder / f"{classifier}{end}"
+        for key, end in (
+            ("weights", ".h5"),
+            ("model", ".bson"),
+            ("tensors", "_tensors.h5"),
+            ("output", "_out.h5"),
+        )
+    }
+    shipped = spec.weights_path is not None and spec.weights_path.is_file()
+    weights = load_weights(spec.weights_path, spec) if shipped else untrained_weights(spec, 1)
+    save_weights(files["weights"], weights, classifier)
+    with write_tensors(files["tensors"], spec.input, [f"image_{i}" for i in range(count)]) as writer:
+        for image in np.random.default_rng(0).random((count, *spec.input.shape), dtype=np.float32):
+            writer.add(image, "0" * 64, (1, 1), "RGB", "")
+    export = (
+        "using PromptFlux; export_bson(; spec=ARGS[1], weights=ARGS[2], model=ARGS[3], architecture=ARGS[4])"
+    )
+    julia(1, "-e", export, path, files["weights"], files["model"], folder / "architecture.txt", check=True)
+    return files | {"spec": path}
+
+
+def julia(threads: int, *arguments: object, **options: object) -> subprocess.CompletedProcess:
+    command = ["julia", "--startup-file=no", f"--threads={threads}", f"--project={WORKFLOW / 'julia'}"]
+    return subprocess.run([*command, *map(str, arguments)], **options)
+
+
+def first_result(files: dict[str, Path], threads: int) -> float:
+    """Seconds from the start of `julia` to its end with the predictions of one batch, as Snakemake runs it."""
+    script = files["output"].with_suffix(".jl")
+    inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "spec", "model"))
+    preamble = (
+        f'snakemake = (scriptdir="{WORKFLOW / "julia"}", input=Dict({inputs}), output=Dict(1 => "{files["output"]}"), '
+        f'params=Dict("layers_of" => []), log=Dict(1 => "{script}.log"), threads={threads})\n'
+    )
+    script.write_text(preamble + (WORKFLOW / "julia/infer_flux.jl").read_text())
+    start = time.perf_counter()
+    subprocess.run(["julia", str(script)], check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each pass of each engine."""
+    import h5py
+    import torch
+
+    from promptflux.network import Network, load_weights
+    from promptflux.spec import load_spec
+
+    spec = load_spec(files["spec"], weights_exist=False)
+    network = (
+        Network(spec).load(load_weights(files["weights"], spec)).eval().to(memory_format=torch.channels_last)
+    )
+    with h5py.File(files["tensors"]) as file:
+        images = torch.from_numpy(file["images"][()]).contiguous(memory_format=torch.channels_last)
+
+    command = [
+        "julia",
+        "--startup-file=no",
+        f"--threads={threads}",
+        f"--project={WORKFLOW / 'julia'}",
+        "-e",
+        FLUX,
+    ]
+    flux = subprocess.Popen(
+        [*command, files["spec"], files["model"], files["tensors"]],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+
+    @torch.inference_mode()
+    def run_torch() -> float:
+        time.sleep(REST)
+        network(images), network(images)
+        start = time.perf_counter()
+        for _ in range(PASSES):
+            network(images)
+        return 1000 / PASSES * (time.perf_counter() - start)
+
+    def run_flux(way: str) -> float:
+        time.sleep(REST)
+        flux.stdin.write(way + "\n")
+        return float(flux.stdout.readline())
+
+    times = {"torch": [], "pipeline": [], "layers": []}
+    for number in range(-2, rounds):
+        taken = {"torch": run_torch(), "pipeline": run_flux("pipeline"), "layers": run_flux("layers")}
+        if number >= 0:
+            for engine, ms in taken.items():
+                times[engine].append(ms)
+    flux.stdin.close()
+    flux.wait()
+    return times
+
+
+def machine() -> str:
+    import torch
+
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next(
+        (line.split(":")[1].strip() for line in info.splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    probe = 'using PromptFlux; print("[\\"", VERSION, "\\", \\"", pkgversion(PromptFlux.Flux), "\\"]")'
+    julia_version, flux_version = json.loads(julia(1, "-e", probe, capture_output=True, text=True).stdout)
+    return (
+        f"{model}, {os.cpu_count()} cores; PyTorch {torch.__version__}, Flux {flux_version} on Julia {julia_version}, "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
+
+
+if __name__ == "__main__":
+    if any(key not in os.environ for key in MALLOC):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
+    sys.path.insert(0, str(WORKFLOW / "scripts"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--images", type=int, default=16)
+    main(**vars(parser.parse_args()))

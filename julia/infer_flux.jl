@@ -1,0 +1,13 @@
+# Create the predictions of a classifier on one batch of tensors, in Flux.
+
+include(joinpath(snakemake.scriptdir, "activate.jl"))
+
+PromptFlux.job(snakemake.log[1]) do
+    infer(
+        tensors=snakemake.input["tensors"],
+        spec=snakemake.input["spec"],
+        model=snakemake.input["model"],
+        layers_of=String.(snakemake.params["layers_of"]),
+        output=snakemake.output[1],
+    )
+end

@@ -1,0 +1,70 @@
+# How a script meets the person who runs it: its errors, its log and its files.
+
+"""
+    StudyError(problems...)
+
+What the user asked for cannot be done. Each problem is one sentence for the person at the
+keyboard: which file, which row or key, what was found, what would be right.
+"""
+struct StudyError <: Exception
+    problems::Vector{String}
+end
+
+StudyError(problems::AbstractString...) = StudyError(collect(String, problems))
+
+Base.showerror(io::IO, error::StudyError) = join(io, error.problems, "\n")
+
+const LOG = Ref{IO}(devnull)
+
+"""
+    note(message)
+
+Print one line for the person who watches, and for the job's log.
+"""
+function note(message)
+    for io in (stderr, LOG[])
+        println(io, message)
+        flush(io)
+    end
+end
+
+"""
+    job(body, log = nothing)
+
+Run `body()`; what it notes also goes to the file `log`. A [`StudyError`](@ref) ends the
+process with its sentence and exit status 1, without a stack trace.
+"""
+function job(body, log=nothing)
+    LOG[] = log === nothing ? devnull : open(log, "w")
+    try
+        body()
+    catch error
+        error isa StudyError || (showerror(LOG[], error, catch_backtrace()); rethrow())
+        note("error: " * sprint(showerror, error))
+        exit(1)
+    finally
+        log === nothing || close(LOG[])
+        LOG[] = devnull
+    end
+end
+
+"""
+    whole(write, path)
+
+Call `write(partial)` with a path beside `path` and rename that file to `path` when it
+returns, so that the file appears whole or not at all.
+"""
+function whole(write, path)
+    folder, name = splitdir(abspath(path))
+    stem, suffix = splitext(name)
+    mkpath(folder)
+    partial = joinpath(folder, ".$stem.partial$suffix")
+    try
+        write(partial)
+        mv(partial, path; force=true)
+    finally
+        rm(partial; force=true)
+    end
+end
+
+sha256_of_file(path) = bytes2hex(open(sha256, path))

@@ -1,0 +1,101 @@
+"""Julia's way from an image file to a tensor, against Python's."""
+
+import numpy as np
+import pytest
+from conftest import WORKFLOW
+from flux import julia  # noqa: F401
+from PIL import Image
+
+from promptflux.images import open_rgb
+from promptflux.inputs import InputSpec, fitted, tensor
+from promptflux.spec import load_spec
+
+INPUTS = {
+    "gray28": "gray28",
+    "rgb32": "rgb32",
+    "gray224": "gray224",
+    "pad": {"name": "pad", "size": [40, 64], "channels": "rgb", "fit": "pad", "filter": "lanczos"},
+    "stretch": {
+        "name": "stretch",
+        "size": [61, 33],
+        "channels": "gray",
+        "fit": "stretch",
+        "filter": "bicubic",
+    },
+    "box": {
+        "name": "box",
+        "size": [333, 250],
+        "channels": "rgb",
+        "filter": "box",
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+    },
+    "nearest": {"name": "nearest", "size": [50, 70], "channels": "rgb", "filter": "nearest"},
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Photographs of odd sizes, and images of the modes that are easily got wrong."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photos = WORKFLOW / "examples/photos"
+    cat, coffee = Image.open(photos / "cat.png").convert("RGB"), Image.open(photos / "coffee.jpg")
+    cat.resize((451, 301)).save(folder / "odd.png")
+    coffee.resize((299, 401)).save(folder / "tall.jpg", quality=88)
+    coffee.resize((120, 77)).save(folder / "small.jpg", quality=60, subsampling=2, progressive=True)
+    coffee.convert("L").resize((203, 101)).save(folder / "gray.jpg")
+    for orientation in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        coffee.resize((90, 61)).save(folder / f"turned{orientation}.jpg", exif=exif)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    cat.resize((51, 90)).save(folder / "turned.png", exif=exif)
+    alpha = cat.resize((101, 67))
+    alpha.putalpha(Image.linear_gradient("L").resize(alpha.size))
+    alpha.save(folder / "rgba.png")
+    alpha.convert("LA").save(folder / "la.png")
+    cat.resize((97, 83)).quantize(32).save(folder / "palette.png")
+    cat.resize((97, 83)).quantize(32).save(folder / "clear.png", transparency=3)
+    cat.convert("1").resize((75, 75)).save(folder / "bits.png")
+    deep = np.add.outer(np.arange(97) * 300, np.arange(131) * 250).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "gray16.png")
+    Image.open(photos / "moon.png").save(folder / "moon.png")
+    cat.resize((3, 401)).save(folder / "narrow.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_tensors_agree(julia, pictures, tmp_path, name):  # noqa: F811
+    """To 1/255 at every pixel and to 1e-3 on average; with PNG files, to the last bit."""
+    import yaml
+
+    content = {
+        "input": INPUTS[name],
+        "layers": ["flatten", {"dense": 2}],
+        "labels": ["a", "b"],
+        "weights": {"seed": 1},
+    }
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(content))
+    files = sorted(pictures.iterdir())
+    julia(
+        """
+        spec, files = load_spec(ARGS[1]), ARGS[3:end]
+        tensors = [image_tensor(read_picture(file), spec.input) for file in files]
+        PromptFlux.write_tensors(ARGS[2], spec.input, stack(tensors), basename.(files))
+        """,
+        tmp_path / "spec.yaml", tmp_path / "tensors.h5", *files,
+    )  # fmt: skip
+    spec = load_spec(tmp_path / "spec.yaml").input
+    assert spec == InputSpec.from_config(INPUTS[name])
+    import h5py
+
+    with h5py.File(tmp_path / "tensors.h5") as file:
+        images = file["images"][()]
+    for ours, file in zip(images, files, strict=True):
+        theirs = tensor(fitted(open_rgb(file)[0], spec), spec)
+        difference = np.abs(ours - theirs) * np.array(spec.std)[:, None, None]
+        assert difference.max() <= 1 / 255 + 1e-6, file.name
+        assert difference.mean() <= 1e-3, file.name
+        if file.suffix == ".png":
+            assert np.array_equal(ours, theirs), (file.name, difference.max())
