@@ -56,10 +56,10 @@ rule draw_dataset:
         "results/logs/train/draw_{part}.log",
     benchmark:
         "results/benchmarks/train/draw_{part}.tsv"
-    conda:
-        ENVS["train"]
     wildcard_constraints:
         part="|".join(DRAWINGS),
+    conda:
+        ENVS["train"]
     threads: 8
     resources:
         mem_mb=2000,
@@ -100,6 +100,33 @@ rule train_autoencoder:
         "../scripts/train_autoencoder.py"
 
 
+rule train_decoder:
+    input:
+        drawings="results/trained/drawings.npy",
+        held_out="results/trained/held_out.npy",
+        autoencoder="results/trained/autoencoder",
+    output:
+        model=directory("results/trained/sharpened"),
+        curve="results/trained/sharpened_loss.png",
+    log:
+        "results/logs/train/decoder.log",
+    benchmark:
+        "results/benchmarks/train/decoder.tsv"
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        checkpoint="results/trained/sharpened_checkpoint.pt",
+        scale=TRAINING_SCALE,
+    message:
+        "Sharpening the decoder"
+    script:
+        "../scripts/train_decoder.py"
+
+
 rule train_denoiser:
     input:
         drawings="results/trained/drawings.npy",
@@ -130,7 +157,7 @@ rule train_denoiser:
 
 rule assemble_scenes:
     input:
-        autoencoder="results/trained/autoencoder",
+        autoencoder="results/trained/sharpened",
         denoiser="results/trained/denoiser",
         drawings="results/trained/drawings.npy",
         spec=f"{workflow.basedir}/models/classifiers/cnn32.yaml",
@@ -153,7 +180,7 @@ rule assemble_scenes:
 rule decode_drawings:
     input:
         drawings="results/trained/drawings.npy",
-        autoencoder="results/trained/autoencoder",
+        autoencoder="results/trained/sharpened",
     output:
         "results/trained/decoded.npy",
     log:

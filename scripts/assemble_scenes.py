@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
+from train_classifier import logits_of
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.job import note, progress
@@ -18,7 +19,6 @@ from promptflux.scenes import LABELS
 from promptflux.scenes_model import new_scheduler
 from promptflux.spec import load_spec
 from promptflux.training import device
-from train_classifier import logits_of
 
 LARGEST_FILE = 15_000_000  # bytes
 STEPS, GUIDANCE, IMAGES = 20, 5.0, 3
@@ -92,7 +92,11 @@ terminal SNR, weights averaged. Machine: {machine}.
 
 
 def write_pipeline(
-    tokenizer: CLIPTokenizer, text_model: CLIPTextModel, autoencoder: AutoencoderKL, unet: UNet2DConditionModel, folder: Path
+    tokenizer: CLIPTokenizer,
+    text_model: CLIPTextModel,
+    autoencoder: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    folder: Path,
 ) -> None:
     """Save the parts into `folder` in diffusers' format, weights as fp16 safetensors."""
     pipeline = StableDiffusionPipeline(
@@ -108,9 +112,13 @@ def write_pipeline(
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
     # transformers would load the text model in the dtype that its config names and diffusers the
     # rest as float32: say float32 here, so that a plain from_pretrained gives one dtype.
-    config = folder / "text_encoder" / "config.json"
-    fields = json.loads(config.read_text(encoding="utf-8"))
-    config.write_text(json.dumps({**fields, "dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
+    # And where the parts lay before is nobody's business.
+    for config in folder.rglob("*.json"):
+        fields = json.loads(config.read_text(encoding="utf-8"))
+        fields.pop("_name_or_path", None)
+        if config.parent.name == "text_encoder":
+            fields["dtype"] = "float32"
+        config.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for part in folder.rglob("*"):
         if part.is_file():
             part.chmod(0o644)  # safetensors makes private files
@@ -121,7 +129,9 @@ def write_pipeline(
 def drawn(pipeline: DiffusionPipeline, prompt: str, first_seed: int) -> list[Image.Image]:
     """IMAGES images of `prompt`."""
     seeds = [torch.Generator().manual_seed(first_seed + k) for k in range(IMAGES)]
-    return pipeline([prompt] * IMAGES, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=seeds).images
+    return pipeline(
+        [prompt] * IMAGES, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=seeds
+    ).images
 
 
 def load(folder: Path) -> DiffusionPipeline:
@@ -134,7 +144,11 @@ def shares_of_right_kinds(pipeline: DiffusionPipeline, network: Network) -> dict
     """For each kind of scene, the share of the images of its PROMPTS that `network` takes for that kind."""
     shares = {}
     for label, kind in enumerate(progress(LABELS, "judging", "kind")):
-        images = [image for i, prompt in enumerate(PROMPTS[kind]) for image in drawn(pipeline, prompt, 100 * label + 10 * i)]
+        images = [
+            image
+            for i, prompt in enumerate(PROMPTS[kind])
+            for image in drawn(pipeline, prompt, 100 * label + 10 * i)
+        ]
         logits = logits_of(network, np.stack([np.asarray(image) for image in images]))
         shares[kind] = float((logits.argmax(1) == label).float().mean())
     return shares
@@ -173,8 +187,14 @@ def main(autoencoder: Path, denoiser: Path, drawings: Path, spec: Path, weights:
     shares = shares_of_right_kinds(pipeline, network)
     right = float(np.mean(list(shares.values())))
 
-    trained = {part: json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for part, folder in (("vae", autoencoder), ("unet", denoiser))}
-    millions = {name: sum(p.numel() for p in getattr(pipeline, name).parameters()) / 1e6 for name in ("text_encoder", "unet", "vae")}
+    trained = {
+        part: json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        for part, folder in (("vae", autoencoder), ("unet", denoiser))
+    }
+    millions = {
+        name: sum(p.numel() for p in getattr(pipeline, name).parameters()) / 1e6
+        for name in ("text_encoder", "unet", "vae")
+    }
     card = CARD.format(
         size_mb=sum(part.stat().st_size for part in output.rglob("*") if part.is_file()) / 1e6,
         text=millions["text_encoder"],
@@ -195,7 +215,9 @@ def main(autoencoder: Path, denoiser: Path, drawings: Path, spec: Path, weights:
         right=right,
         seconds=seconds,
         threads=torch.get_num_threads(),
-        kinds="Right kind, by kind: " + ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items()) + ".",
+        kinds="Right kind, by kind: "
+        + ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
+        + ".",
     )
     (output / "README.md").write_text(card, encoding="utf-8")
     note(f"scenes: {right:.0%} of the judged images show the kind of scene that was asked for")

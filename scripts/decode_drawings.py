@@ -8,8 +8,7 @@ from diffusers import AutoencoderKL
 
 from promptflux.files import whole
 from promptflux.job import progress
-from promptflux.training import device
-from train_autoencoder import pixels
+from promptflux.training import device, pixels
 
 BATCH, NOISE = 16, 0.25  # the noise, relative to the latents' spread, stands for what a denoiser leaves
 
@@ -26,7 +25,9 @@ def main(drawings: Path, autoencoder: Path, output: Path, count: int) -> None:
             wanted = pixels(images[first : first + BATCH]).to(model.device, memory_format=torch.channels_last)
             with torch.autocast(model.device.type, torch.bfloat16):
                 latents = model.encode(wanted).latent_dist.mode().float()
-                spread = NOISE / model.config.scaling_factor * torch.rand(len(latents), 1, 1, 1, generator=rng)
+                spread = (
+                    NOISE / model.config.scaling_factor * torch.rand(len(latents), 1, 1, 1, generator=rng)
+                )
                 latents += (spread * torch.randn(latents.shape, generator=rng)).to(latents.device)
                 images_back = model.decode(latents).sample.float()
             back = images_back.clamp(-1, 1).add(1).mul(127.5).round().byte()

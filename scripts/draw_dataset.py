@@ -24,7 +24,9 @@ def main(output: Path, count: int, first_seed: int, size: int, cores: int) -> No
     numbered = ((seed, size) for seed in range(first_seed, first_seed + count))
     with whole(output) as partial, get_context("spawn").Pool(cores) as pool:
         drawings = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, size, size, 3))
-        for i, pixels in enumerate(progress(pool.imap(pixels_of, numbered, chunksize=64), "drawing", "drawing", count)):
+        for i, pixels in enumerate(
+            progress(pool.imap(pixels_of, numbered, chunksize=64), "drawing", "drawing", count)
+        ):
             drawings[i] = pixels
         drawings.flush()
     note(f"{count} drawings of {size} × {size}, seeds from {first_seed}: {output}")

@@ -7,12 +7,21 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
 
 from promptflux.files import whole
 from promptflux.job import note, progress
 from promptflux.scenes_model import new_autoencoder
-from promptflux.training import Average, device, learning_rate, load_checkpoint, loss_curve, save_checkpoint
+from promptflux.training import (
+    Average,
+    device,
+    edges,
+    learning_rate,
+    load_checkpoint,
+    loss_curve,
+    measure,
+    pixels,
+    save_checkpoint,
+)
 
 SETTINGS = {
     "seed": 1,
@@ -30,11 +39,6 @@ SETTINGS = {
 }
 
 
-def pixels(drawings: np.ndarray) -> torch.Tensor:
-    """uint8 [N, H, W, 3] to float [N, 3, H, W] in -1..1, channels last in memory."""
-    return torch.from_numpy(np.array(drawings)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-
 def batch(drawings: np.ndarray, step: int, settings: dict) -> torch.Tensor:
     """Batch number `step`: mirrored at random, crops first and whole drawings later."""
     rng = np.random.default_rng((settings["seed"], step))
@@ -49,40 +53,32 @@ def batch(drawings: np.ndarray, step: int, settings: dict) -> torch.Tensor:
     return pixels(np.stack(crops))
 
 
-def edges(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences of neighbouring pixels, downwards and to the right."""
-    return images[:, :, 1:] - images[:, :, :-1], images[:, :, :, 1:] - images[:, :, :, :-1]
-
-
 def loss_of(decoded: torch.Tensor, images: torch.Tensor, kl: torch.Tensor, settings: dict) -> torch.Tensor:
     """Differences of pixels (absolute and squared) and of edges (absolute, at two scales), and a little of the KL term."""
     loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images) + settings["kl_weight"] * kl
     for scale in (1, 2):
         small, wanted = (F.avg_pool2d(x, scale) for x in (decoded, images))
-        loss = loss + settings["edge_weight"] * sum(F.l1_loss(a, b) for a, b in zip(edges(small), edges(wanted))) / 2
+        loss = (
+            loss
+            + settings["edge_weight"]
+            * sum(F.l1_loss(a, b) for a, b in zip(edges(small), edges(wanted), strict=True))
+            / 2
+        )
     return loss
 
 
-@torch.no_grad()
-def measure(model: AutoencoderKL, drawings: np.ndarray) -> dict[str, float]:
-    """Peak signal-to-noise ratio (dB) of decoded drawings, and the spread of the latents (for the scaling factor)."""
-    squared, latents = [], []
-    for first in range(0, len(drawings), 16):
-        images = pixels(drawings[first : first + 16]).to(model.device)
-        z = model.encode(images).latent_dist.mode()
-        decoded = model.decode(z).sample.clamp(-1, 1)
-        squared.append(((decoded - images) / 2).square().mean((1, 2, 3)))
-        latents.append(z)
-    psnr = -10 * torch.cat(squared).log10()
-    return {"psnr_db": float(psnr.mean()), "latent_std": float(torch.cat(latents).std())}
-
-
-def main(drawings: Path, held_out: Path, output: Path, curve: Path, checkpoint: Path, scale: float = 1.0) -> None:
+def main(
+    drawings: Path, held_out: Path, output: Path, curve: Path, checkpoint: Path, scale: float = 1.0
+) -> None:
     """Train on `drawings` (.npy) and write the model folder `output` with `metrics.json`, and the loss `curve`.
 
     `scale` multiplies the number of steps. After a kill, training goes on from `checkpoint`.
     """
-    settings = {**SETTINGS, "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)), "full_steps": max(2, round(SETTINGS["full_steps"] * scale))}
+    settings = {
+        **SETTINGS,
+        "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
+        "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
+    }
     steps = settings["crop_steps"] + settings["full_steps"]
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     torch.manual_seed(settings["seed"])
@@ -93,7 +89,12 @@ def main(drawings: Path, held_out: Path, output: Path, curve: Path, checkpoint: 
     if state:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average.values, losses, start, seconds = state["average"], state["losses"], state["step"], state["seconds"]
+        average.values, losses, start, seconds = (
+            state["average"],
+            state["losses"],
+            state["step"],
+            state["seconds"],
+        )
 
     begun = time.monotonic()
     for step in progress(range(start, steps), "autoencoder", "step"):
@@ -127,7 +128,9 @@ def main(drawings: Path, held_out: Path, output: Path, curve: Path, checkpoint: 
     loss_curve({"autoencoder": losses}, "Training of the autoencoder", curve)
     with whole(Path(output) / "metrics.json") as partial:
         partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    note(f"autoencoder: {figures['psnr_db']:.1f} dB on {len(unseen)} unseen drawings after {steps} steps in {seconds / 60:.0f} min")
+    note(
+        f"autoencoder: {figures['psnr_db']:.1f} dB on {len(unseen)} unseen drawings after {steps} steps in {seconds / 60:.0f} min"
+    )
 
 
 if "snakemake" in globals():

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
+from torch import nn
 
 from promptflux.files import whole
 from promptflux.inputs import InputSpec, fitted, tensor
@@ -20,33 +21,54 @@ from promptflux.spec import load_spec
 from promptflux.training import device, learning_rate, loss_curve
 
 SETTINGS = {
-    "cnn28": {"seed": 28, "steps": 3600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
-    "cnn32": {"seed": 32, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
-    "cnn224": {"seed": 224, "steps": 1500, "batch": 48, "learning_rate": 8e-4, "weight_decay": 0.02},
+    "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
+    "cnn32": {"seed": 32, "steps": 1600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
+    "cnn224": {"seed": 224, "steps": 1500, "batch": 48, "learning_rate": 1e-3, "weight_decay": 0.02},
 }
 DECODED = 0.25  # the share of training images that went through the autoencoder
 CALIBRATION = 1000  # drawings kept from training, to set the temperature of the softmax
 HALF_PRECISION = 1_000_000  # larger weights are stored as float16, which keeps a file below 15 MB
 
 
+def initialise(network: Network, images: torch.Tensor) -> None:
+    """He et al.'s initialisation (arXiv:1502.01852), the first layer as if it saw `images` with mean 0 and spread 1.
+
+    From PyTorch's own initialisation, networks without batch normalisation learn several times more slowly.
+    """
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    layers[-1].weight.data.mul_(0.1)
+    layers[0].weight.data.div_(images.std())
+    layers[0].bias.data.sub_(images.mean() * layers[0].weight.data.flatten(1).sum(1))
+
+
 def kinds(first_seed: int, count: int) -> torch.Tensor:
     """The kind of scene, as its place in LABELS, of `count` drawings from `first_seed` on."""
-    return torch.tensor([LABELS.index(sample_scene(np.random.default_rng(first_seed + i)).kind) for i in range(count)])
+    return torch.tensor(
+        [LABELS.index(sample_scene(np.random.default_rng(first_seed + i)).kind) for i in range(count)]
+    )
 
 
 def disturbed(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """A drawing mirrored, cropped, blurred, darkened or roughened a little, each at random."""
-    side = int(rng.integers(round(0.82 * len(pixels)), len(pixels) + 1)) if rng.random() < 0.6 else len(pixels)
-    y, x = rng.integers(0, len(pixels) - side + 1, 2)
-    pixels = pixels[y : y + side, x : x + side]
+    """A drawing mirrored, cropped, darkened, blurred or roughened a little, each at random."""
+    picture = Image.fromarray(np.asarray(pixels))
     if rng.random() < 0.5:
-        pixels = pixels[:, ::-1]
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < 0.6:
+        side = int(rng.integers(round(0.82 * picture.width), picture.width + 1))
+        x, y = (int(v) for v in rng.integers(0, picture.width - side + 1, 2))
+        picture = picture.crop((x, y, x + side, y + side))
     if rng.random() < 0.3:
-        pixels = pixels * rng.uniform(0.8, 1.2) + rng.uniform(-12, 12)
+        levels = np.arange(256) * rng.uniform(0.8, 1.2) + rng.uniform(-12, 12)
+        picture = picture.point(levels.clip(0, 255).astype(int).tolist() * 3)
     if rng.random() < 0.2:
-        pixels = pixels + rng.normal(0, rng.uniform(1, 8), pixels.shape)
-    picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.2))) if rng.random() < 0.25 else picture
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.2)))
+    if rng.random() < 0.1:
+        noise = rng.integers(-8, 9, (picture.height, picture.width, 1))
+        picture = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+    return picture
 
 
 def tensors(pictures: list[Image.Image], spec: InputSpec) -> torch.Tensor:
@@ -61,7 +83,11 @@ def logits_of(network: Network, drawings: np.ndarray) -> torch.Tensor:
     network.eval()
     return torch.cat(
         [
-            network(tensors([Image.fromarray(pixels) for pixels in drawings[first : first + 64]], network.spec.input).to(parameter.device)).cpu()
+            network(
+                tensors(
+                    [Image.fromarray(pixels) for pixels in drawings[first : first + 64]], network.spec.input
+                ).to(parameter.device)
+            ).cpu()
             for first in range(0, len(drawings), 64)
         ]
     )
@@ -78,7 +104,10 @@ def calibration_error(logits: torch.Tensor, wanted: torch.Tensor, bins: int = 15
     confidence, predicted = logits.softmax(1).max(1)
     where = (confidence * bins).long().clamp(max=bins - 1)
     gaps = [
-        float((confidence[where == b] - (predicted == wanted)[where == b].float()).mean().abs() * (where == b).float().mean())
+        float(
+            (confidence[where == b] - (predicted == wanted)[where == b].float()).mean().abs()
+            * (where == b).float().mean()
+        )
         for b in range(bins)
         if (where == b).any()
     ]
@@ -87,7 +116,9 @@ def calibration_error(logits: torch.Tensor, wanted: torch.Tensor, bins: int = 15
 
 def save_weights(path: Path, weights: Mapping[str, np.ndarray], classifier: str) -> None:
     """Write the weights file; large arrays as float16, whose values are the weights from then on."""
-    stored = {name: array.astype("<f2" if array.size > HALF_PRECISION else "<f4") for name, array in weights.items()}
+    stored = {
+        name: array.astype("<f2" if array.size > HALF_PRECISION else "<f4") for name, array in weights.items()
+    }
     with whole(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["classifier"] = classifier
@@ -116,6 +147,7 @@ def main(
 
     torch.manual_seed(settings["seed"])
     network = Network(classifier).to(device(), memory_format=torch.channels_last)
+    initialise(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings["weight_decay"])
     losses, begun = [], time.monotonic()
     network.train()
@@ -124,7 +156,9 @@ def main(
         torch.manual_seed(settings["seed"] * 1_000_003 + step)
         sources = [soft if rng.random() < DECODED else known for _ in range(settings["batch"])]
         chosen = [int(rng.integers(len(source))) for source in sources]
-        batch = tensors([disturbed(source[i], rng) for source, i in zip(sources, chosen)], classifier.input)
+        batch = tensors(
+            [disturbed(source[i], rng) for source, i in zip(sources, chosen, strict=True)], classifier.input
+        )
         batch = batch.to(device(), memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, settings["learning_rate"], min(100, steps // 2))
@@ -161,7 +195,9 @@ def main(
     loss_curve({classifier.name: losses}, f"Training of {classifier.name}", curve)
     with whole(figures) as partial:
         partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    note(f"{classifier.name}: {measured['accuracy']:.1%} of {len(unseen)} held-out drawings, calibration error {measured['calibration_error']:.1%}")
+    note(
+        f"{classifier.name}: {measured['accuracy']:.1%} of {len(unseen)} held-out drawings, calibration error {measured['calibration_error']:.1%}"
+    )
 
 
 if "snakemake" in globals():

@@ -22,23 +22,30 @@ from promptflux.files import whole
 from promptflux.job import note, progress
 from promptflux.scenes import Scene, sample_scene
 from promptflux.scenes_model import new_scheduler, new_text_model, new_tokenizer, new_unet
-from promptflux.training import Average, device, learning_rate, load_checkpoint, loss_curve, save_checkpoint
-from train_autoencoder import pixels
+from promptflux.training import (
+    Average,
+    device,
+    learning_rate,
+    load_checkpoint,
+    loss_curve,
+    pixels,
+    save_checkpoint,
+)
 
 SETTINGS = {
     "seed": 2,
     "vocabulary_captions": 40_000,
-    "text_steps": 700,
+    "text_steps": 500,
     "text_batch": 64,
     "text_learning_rate": 1e-3,
-    "steps": 5000,
+    "steps": 4000,
     "batch": 32,
     "learning_rate": 8e-4,
-    "warmup": 150,
+    "warmup": 100,
     "empty_captions": 0.1,
     "snr_limit": 5.0,
     "average": 0.998,
-    "checkpoint_every": 250,
+    "checkpoint_every": 200,
 }
 
 # Everything that a caption can say, as yes-or-no questions for the text model.
@@ -56,7 +63,10 @@ FACTS = [
 
 def facts_of(scene: Scene) -> list[float]:
     """1.0 for each of FACTS that holds for `scene`, else 0.0."""
-    return [float(value in field if isinstance(field := getattr(scene, name), tuple) else value == field) for name, value in FACTS]
+    return [
+        float(value in field if isinstance(field := getattr(scene, name), tuple) else value == field)
+        for name, value in FACTS
+    ]
 
 
 class Questions(nn.Module):
@@ -78,10 +88,17 @@ def latents_of(autoencoder: AutoencoderKL, drawings: np.ndarray, output: Path) -
     """Scaled latents of all drawings, float16 [N, C, H, W], in the .npy file `output`, made once."""
     if not output.exists():
         with whole(output) as partial:
-            shape = (len(drawings), autoencoder.config.latent_channels, drawings.shape[1] // 8, drawings.shape[2] // 8)
+            shape = (
+                len(drawings),
+                autoencoder.config.latent_channels,
+                drawings.shape[1] // 8,
+                drawings.shape[2] // 8,
+            )
             latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
             for first in progress(range(0, len(drawings), 32), "latents", "batch"):
-                images = pixels(drawings[first : first + 32]).to(autoencoder.device, memory_format=torch.channels_last)
+                images = pixels(drawings[first : first + 32]).to(
+                    autoencoder.device, memory_format=torch.channels_last
+                )
                 with torch.autocast(autoencoder.device.type, torch.bfloat16):
                     mode = autoencoder.encode(images).latent_dist.mode()
                 latents[first : first + 32] = (mode.float() * autoencoder.config.scaling_factor).cpu().numpy()
@@ -93,17 +110,23 @@ def teach_words(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, settings: d
     """Train the text model to answer FACTS from captions; returns the losses."""
     torch.manual_seed(settings["seed"])
     questions = Questions(text_model.config.hidden_size).to(text_model.device)
-    optimizer = torch.optim.AdamW([*text_model.parameters(), *questions.parameters()], betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        [*text_model.parameters(), *questions.parameters()], betas=(0.9, 0.99), weight_decay=0.01
+    )
     losses = []
     for step in progress(range(settings["text_steps"]), "text model", "step"):
         rng = np.random.default_rng((settings["seed"], 1, step))
         told = [sample_scene(rng) for _ in range(settings["text_batch"])]
-        tokens = tokenizer([caption(scene, rng) for scene in told], padding=True, truncation=True, return_tensors="pt").to(text_model.device)
+        tokens = tokenizer(
+            [caption(scene, rng) for scene in told], padding=True, truncation=True, return_tensors="pt"
+        ).to(text_model.device)
         facts = torch.tensor([facts_of(scene) for scene in told], device=text_model.device)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings["text_steps"], settings["text_learning_rate"], 50)
         states = text_model(tokens.input_ids).last_hidden_state
-        loss = F.binary_cross_entropy_with_logits(questions(states, tokens.attention_mask.bool()), facts) * len(FACTS)
+        loss = F.binary_cross_entropy_with_logits(
+            questions(states, tokens.attention_mask.bool()), facts
+        ) * len(FACTS)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(text_model.parameters(), 1.0)
@@ -113,13 +136,26 @@ def teach_words(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, settings: d
 
 
 def main(
-    drawings: Path, first_seed: int, autoencoder: Path, output: Path, curve: Path, latents: Path, checkpoint: Path, scale: float = 1.0
+    drawings: Path,
+    first_seed: int,
+    autoencoder: Path,
+    output: Path,
+    curve: Path,
+    latents: Path,
+    checkpoint: Path,
+    scale: float = 1.0,
 ) -> None:
     """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet} and the loss `curve`.
 
     `latents` and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
     """
-    settings = {**SETTINGS, **{key: max(2, round(SETTINGS[key] * scale)) for key in ("steps", "text_steps", "vocabulary_captions")}}
+    settings = {
+        **SETTINGS,
+        **{
+            key: max(2, round(SETTINGS[key] * scale))
+            for key in ("steps", "text_steps", "vocabulary_captions")
+        },
+    }
     target = device()
     images = np.load(drawings, mmap_mode="r")
     vae = AutoencoderKL.from_pretrained(autoencoder).to(target, memory_format=torch.channels_last).eval()
@@ -129,47 +165,74 @@ def main(
     rng = np.random.default_rng(settings["seed"])
     tokenizer = new_tokenizer(caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"]))
     torch.manual_seed(settings["seed"])
-    text_model, unet = new_text_model(tokenizer).to(target), new_unet().to(target, memory_format=torch.channels_last)
+    text_model, unet = (
+        new_text_model(tokenizer).to(target),
+        new_unet().to(target, memory_format=torch.channels_last),
+    )
     both = nn.ModuleDict({"text_model": text_model, "unet": unet})
     optimizer = torch.optim.AdamW(
-        [{"params": unet.parameters(), "share": 1.0}, {"params": text_model.parameters(), "share": 0.3}], betas=(0.9, 0.99), weight_decay=0.01
+        [{"params": unet.parameters(), "share": 1.0}, {"params": text_model.parameters(), "share": 0.3}],
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
     )
+    average, losses, text_losses, start, seconds = Average(both, settings["average"]), [], [], 0, 0.0
+    begun = time.monotonic()
+
+    def remember(step: int) -> None:
+        save_checkpoint(
+            checkpoint,
+            settings=settings,
+            step=step,
+            both=both.state_dict(),
+            optimizer=optimizer.state_dict(),
+            average=average.values,
+            losses=losses,
+            text_losses=text_losses,
+            seconds=seconds + time.monotonic() - begun,
+        )
+
     state = load_checkpoint(checkpoint, settings)
     if state:
         both.load_state_dict(state["both"])
         optimizer.load_state_dict(state["optimizer"])
-        losses, text_losses, start, seconds = state["losses"], state["text_losses"], state["step"], state["seconds"]
-        average = Average(both, settings["average"])
-        average.values = state["average"]
+        average.values, losses, text_losses = state["average"], state["losses"], state["text_losses"]
+        start, seconds = state["step"], state["seconds"]
     else:
-        begun = time.monotonic()
         text_losses = teach_words(text_model, tokenizer, settings)
-        losses, start, seconds = [], 0, time.monotonic() - begun
         average = Average(both, settings["average"])
+        remember(0)
 
     alphas = new_scheduler().alphas_cumprod.to(target)
-    begun = time.monotonic()
     for step in progress(range(start, settings["steps"]), "denoiser", "step"):
         rng = np.random.default_rng((settings["seed"], 2, step))
         torch.manual_seed(settings["seed"] * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = group["share"] * learning_rate(step, settings["steps"], settings["learning_rate"], settings["warmup"])
+            group["lr"] = group["share"] * learning_rate(
+                step, settings["steps"], settings["learning_rate"], settings["warmup"]
+            )
         chosen = np.sort(rng.integers(len(images), size=settings["batch"]))
         texts = ["" if rng.random() < settings["empty_captions"] else caption(told[i], rng) for i in chosen]
-        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(target)
+        tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
+            target
+        )
 
-        clean = torch.from_numpy(pictures[chosen].astype(np.float32)).to(target, memory_format=torch.channels_last)
+        clean = torch.from_numpy(pictures[chosen].astype(np.float32)).to(
+            target, memory_format=torch.channels_last
+        )
         noise = torch.randn_like(clean)
-        times = (torch.rand(len(clean)) + torch.arange(len(clean))).div(len(clean)).mul(len(alphas)).long().to(target)  # evenly spread
-        times = times[torch.randperm(len(times))]
-        signal, noisy = alphas[times].sqrt()[:, None, None, None], (1 - alphas[times]).sqrt()[:, None, None, None]
+        spread = (torch.rand(len(clean)) + torch.randperm(len(clean))) / len(clean)  # evenly over 0..1
+        times = (spread * len(alphas)).long().to(target)
+        alpha = alphas[times][:, None, None, None]
+        signal, noisy = alpha.sqrt(), (1 - alpha).sqrt()
         velocity = signal * noise - noisy * clean  # Salimans and Ho 2022, arXiv:2202.00512
         with torch.autocast(target.type, torch.bfloat16):
             states = text_model(tokens).last_hidden_state
             predicted = unet(signal * clean + noisy * noise, times, states).sample.float()
-        snr = alphas[times] / (1 - alphas[times])
-        weights = (snr.clamp(max=settings["snr_limit"]) + 1) / (snr + 1)  # like min-SNR (arXiv:2303.09556), but 1 at pure noise
-        loss = (weights * (predicted - velocity).square().mean((1, 2, 3))).mean()
+        snr = alpha / (1 - alpha)
+        weights = (snr.clamp(max=settings["snr_limit"]) + 1) / (
+            snr + 1
+        )  # min-SNR, arXiv:2303.09556, but 1 at pure noise
+        loss = (weights * (predicted - velocity).square()).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(both.parameters(), 1.0)
@@ -177,10 +240,7 @@ def main(
         average.update(both, step)
         losses.append(float(loss.detach()))
         if (step + 1) % settings["checkpoint_every"] == 0 or step + 1 == settings["steps"]:
-            save_checkpoint(
-                checkpoint, settings=settings, step=step + 1, both=both.state_dict(), optimizer=optimizer.state_dict(), average=average.values,
-                losses=losses, text_losses=text_losses, seconds=seconds + time.monotonic() - begun,
-            )  # fmt: skip
+            remember(step + 1)
 
     seconds += time.monotonic() - begun
     both.load_state_dict(average.values)
@@ -188,8 +248,14 @@ def main(
     tokenizer.save_pretrained(output / "tokenizer")
     text_model.save_pretrained(output / "text_encoder")
     unet.save_pretrained(output / "unet")
-    loss_curve({"text model": text_losses, "denoiser": losses}, "Training of the text model and the denoiser", curve)
-    figures = {"steps": settings["steps"], "seconds": round(seconds), "last_loss": round(float(np.mean(losses[-200:])), 4)}
+    loss_curve(
+        {"text model": text_losses, "denoiser": losses}, "Training of the text model and the denoiser", curve
+    )
+    figures = {
+        "steps": settings["steps"],
+        "seconds": round(seconds),
+        "last_loss": round(float(np.mean(losses[-200:])), 4),
+    }
     with whole(output / "metrics.json") as partial:
         partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     note(f"denoiser: loss {figures['last_loss']} after {settings['steps']} steps in {seconds / 60:.0f} min")

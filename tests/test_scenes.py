@@ -41,7 +41,9 @@ def test_moods_show(mood):
 
 def test_nights_are_darker_than_days():
     def brightness(time):
-        return np.mean([np.asarray(paint(Scene(kind, time), np.random.default_rng(2), 32)).mean() for kind in LABELS])
+        return np.mean(
+            [np.asarray(paint(Scene(kind, time), np.random.default_rng(2), 32)).mean() for kind in LABELS]
+        )
 
     assert brightness("night") < 0.6 * brightness("day")
 
@@ -49,7 +51,12 @@ def test_nights_are_darker_than_days():
 def test_samples_are_plausible_and_varied():
     rng = np.random.default_rng(0)
     found = [sample_scene(rng) for _ in range(3000)]
-    for field, values in (("kind", LABELS), ("time", scenes.TIMES), ("weather", scenes.WEATHERS), ("season", scenes.SEASONS)):
+    for field, values in (
+        ("kind", LABELS),
+        ("time", scenes.TIMES),
+        ("weather", scenes.WEATHERS),
+        ("season", scenes.SEASONS),
+    ):
         assert {getattr(scene, field) for scene in found} == set(values)
     assert {mood for scene in found for mood in scene.moods} == set(scenes.MOODS)
     for scene in found:
@@ -74,10 +81,12 @@ def test_captions_do_not_name_other_moods():
     for _ in range(300):
         text = caption(Scene("lake", moods=("magical",)), rng)
         for mood in set(MOODS) - {"magical"}:
-            said = [word for word in MOODS[mood].split("|") if word in ("gloomy", "futuristic", "serene", "colourful", "sepia")]
+            said = [
+                word
+                for word in MOODS[mood].split("|")
+                if word in ("gloomy", "futuristic", "serene", "colourful", "sepia")
+            ]
             assert not any(word in text for word in said), text
-
-
 
 
 def test_tokenizer_takes_any_text():
@@ -99,6 +108,7 @@ def test_training_from_drawings_to_pipeline(tmp_path, monkeypatch):
     import draw_dataset
     import train_autoencoder
     import train_classifier
+    import train_decoder
     import train_denoiser
     from diffusers import DiffusionPipeline
 
@@ -107,14 +117,41 @@ def test_training_from_drawings_to_pipeline(tmp_path, monkeypatch):
     draw_dataset.main(held_out, count=16, first_seed=1_000_000, size=128, cores=1)
     autoencoder, denoiser, folder = tmp_path / "autoencoder", tmp_path / "denoiser", tmp_path / "scenes"
     for _ in range(2):  # the second finds the checkpoint and has nothing left to train
-        train_autoencoder.main(drawings, held_out, autoencoder, tmp_path / "a.png", tmp_path / "a.pt", scale=0.001)
-        train_denoiser.main(
-            drawings, 0, autoencoder, denoiser, tmp_path / "d.png", tmp_path / "latents.npy", tmp_path / "d.pt", scale=0.0005
+        train_autoencoder.main(
+            drawings, held_out, autoencoder, tmp_path / "a.png", tmp_path / "a.pt", scale=0.001
         )
+        train_denoiser.main(
+            drawings,
+            0,
+            autoencoder,
+            denoiser,
+            tmp_path / "d.png",
+            tmp_path / "latents.npy",
+            tmp_path / "d.pt",
+            scale=0.0005,
+        )
+    train_decoder.main(
+        drawings,
+        held_out,
+        autoencoder,
+        tmp_path / "sharpened",
+        tmp_path / "s.png",
+        tmp_path / "s.pt",
+        scale=0.002,
+    )
+    autoencoder = tmp_path / "sharpened"
     decode_drawings.main(drawings, autoencoder, tmp_path / "decoded.npy", count=32)
     spec = scenes_spec("cnn28")
     train_classifier.main(
-        spec, drawings, held_out, tmp_path / "decoded.npy", (0, 1_000_000), tmp_path / "c.h5", tmp_path / "c.json", tmp_path / "c.png", scale=0.002
+        spec,
+        drawings,
+        held_out,
+        tmp_path / "decoded.npy",
+        (0, 1_000_000),
+        tmp_path / "c.h5",
+        tmp_path / "c.json",
+        tmp_path / "c.png",
+        scale=0.002,
     )
     assert 0 <= json.loads((tmp_path / "c.json").read_text())["accuracy"] <= 1
 

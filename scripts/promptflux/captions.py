@@ -75,7 +75,12 @@ SEASON_PHRASES = {
     "autumn": "in autumn|in fall|in the fall|in october",
     "winter": "in winter|in the winter|covered in snow|in january",
 }
-SEASON_WORDS = {"spring": "spring", "summer": "summer|green|lush", "autumn": "autumn|fall|autumnal", "winter": "winter|snowy|wintry"}
+SEASON_WORDS = {
+    "spring": "spring",
+    "summer": "summer|green|lush",
+    "autumn": "autumn|fall|autumnal",
+    "winter": "winter|snowy|wintry",
+}
 THINGS = {
     "path": "a path|a winding path|a trail",
     "river": "a river|a stream|a small river",
@@ -149,11 +154,23 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
     if "glowing" in scene.moods and "glowing" in adjectives and chance(0.5):
         adjectives.remove("glowing")  # said of the thing that glows
-        glowing = {"forest": "trees", "meadow": "flowers", "city": "lights", "night sky": "stars", "lake": "water",
-                   "ocean": "waves", "volcano": "lava", "desert": "crystals", "mountains": "peaks", "snow": "crystals"}
+        glowing = {
+            "forest": "trees",
+            "meadow": "flowers",
+            "city": "lights",
+            "night sky": "stars",
+            "lake": "water",
+            "ocean": "waves",
+            "volcano": "lava",
+            "desert": "crystals",
+            "mountains": "peaks",
+            "snow": "crystals",
+        }
         things.insert(0, f"{one_of('glowing|luminous|glowing|shining')} {glowing[scene.kind]}")
     if "vibrant" in scene.moods and scene.kind in ("forest", "meadow", "lake") and chance(0.35):
-        things.insert(0, one_of("colorful trees|colourful trees|vibrant colors|bright colors|trees of many colors"))
+        things.insert(
+            0, one_of("colorful trees|colourful trees|vibrant colors|bright colors|trees of many colors")
+        )
     if scene.tree_color and scene.kind == "forest" and chance(0.92):
         things.insert(0, f"{scene.tree_color} {one_of('trees|trees|leaves|foliage')}")
 
@@ -191,11 +208,16 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     if say_time and style < 0.34:  # "a serene sunset over a futuristic city"
         split = rng.integers(len(adjectives) + 1)
         time = one_of(TIME_NOUNS[scene.time])
-        text = f"{_article(time, adjectives[:split], rng)} {one_of('over|over|over|in|above|at')} " + _article(noun, adjectives[split:], rng)
+        text = (
+            f"{_article(time, adjectives[:split], rng)} {one_of('over|over|over|in|above|at')} "
+            + _article(noun, adjectives[split:], rng)
+        )
     elif say_time and chance(0.12):  # "night forest"
         text = _article(f"{one_of(TIME_NOUNS[scene.time])} {noun}", adjectives, rng)
     elif say_time and chance(0.12) and scene.time in ("sunrise", "sunset"):
-        verb = {"sunrise": "the sun rises over", "sunset": "the sun sets over|the sun setting behind"}[scene.time]
+        verb = {"sunrise": "the sun rises over", "sunset": "the sun sets over|the sun setting behind"}[
+            scene.time
+        ]
         text = f"{one_of(verb)} " + _article(noun, adjectives, rng)
     else:
         text = _article(noun, adjectives, rng)
@@ -203,7 +225,11 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     phrases += [one_of(WEATHER_PHRASES[scene.weather])] if say_weather else []
     phrases += [one_of(SEASON_PHRASES[scene.season])] if say_season else []
     if things:
-        joined = things[0] if len(things) == 1 else f"{', '.join(things[:-1])} {one_of('and|and|and also')} {things[-1]}"
+        joined = (
+            things[0]
+            if len(things) == 1
+            else f"{', '.join(things[:-1])} {one_of('and|and|and also')} {things[-1]}"
+        )
         phrases.append(f"{one_of('with|with|with|and|featuring')} {joined}")
     order = rng.permutation(len(phrases)) if chance(0.4) else range(len(phrases))
     text = " ".join([text, *(phrases[i] for i in order)])
@@ -220,7 +246,11 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 def _things(scene: Scene, rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """At most three of the scene's things as phrases, and their names."""
-    said = [thing for thing in scene.things if rng.random() < 0.7 and not (scene.kind == "night sky" and thing == "stars")]
+    said = [
+        thing
+        for thing in scene.things
+        if rng.random() < 0.7 and not (scene.kind == "night sky" and thing == "stars")
+    ]
     said = [said[i] for i in rng.permutation(len(said))[: rng.integers(1, 4)]]
     phrases = []
     for thing in said:
@@ -232,7 +262,7 @@ def _things(scene: Scene, rng: np.random.Generator) -> tuple[list[str], list[str
 
 
 def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:
-    """"a misty forest", "an old city", "snowy mountains", sometimes without or with another article."""
+    """ "a misty forest", "an old city", "snowy mountains", sometimes without or with another article."""
     words = " ".join([*adjectives, noun])
     if noun.split()[-1] in PLURAL or noun in UNCOUNTED or noun == "trees" or rng.random() < 0.12:
         return words

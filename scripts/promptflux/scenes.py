@@ -21,10 +21,24 @@ FLOWER_COLORS = ("red", "yellow", "purple", "pink", "white", "blue")
 
 # How often a thing stands in a kind of scene when nothing speaks against it.
 THINGS = {
-    "forest": {"path": 0.2, "river": 0.15, "house": 0.15, "mushrooms": 0.12, "flowers": 0.12, "fireflies": 0.08},
+    "forest": {
+        "path": 0.2,
+        "river": 0.15,
+        "house": 0.15,
+        "mushrooms": 0.12,
+        "flowers": 0.12,
+        "fireflies": 0.08,
+    },
     "city": {"water": 0.3, "bridge": 0.12, "road": 0.25, "park": 0.15},
     "mountains": {"waterfall": 0.15, "pines": 0.5, "house": 0.12, "castle": 0.1, "river": 0.12},
-    "ocean": {"sailboat": 0.25, "ship": 0.08, "lighthouse": 0.15, "beach": 0.25, "palms": 0.15, "island": 0.15},
+    "ocean": {
+        "sailboat": 0.25,
+        "ship": 0.08,
+        "lighthouse": 0.15,
+        "beach": 0.25,
+        "palms": 0.15,
+        "island": 0.15,
+    },
     "desert": {"cacti": 0.35, "pyramids": 0.2, "palms": 0.15, "rocks": 0.2},
     "meadow": {"flowers": 0.55, "tree": 0.35, "house": 0.15, "windmill": 0.15, "path": 0.15, "fence": 0.1},
     "lake": {"sailboat": 0.2, "pines": 0.4, "house": 0.15, "reeds": 0.25, "dock": 0.15},
@@ -81,8 +95,14 @@ def sample_scene(rng: np.random.Generator, kind: str | None = None) -> Scene:
     for _ in range(rng.choice(3, p=(0.36, 0.42, 0.22))):
         mood = one_of(MOODS, weights)
         weights[MOODS.index(mood)] = 0
-        for rivals in (("vibrant", "dark", "monochrome", "vintage", "dreamy"), ("serene", "dark"), ("magical", "monochrome"),
-                       ("glowing", "monochrome", "vintage"), ("futuristic", "vintage"), ("serene", "vibrant")):
+        for rivals in (
+            ("vibrant", "dark", "monochrome", "vintage", "dreamy"),
+            ("serene", "dark"),
+            ("magical", "monochrome"),
+            ("glowing", "monochrome", "vintage"),
+            ("futuristic", "vintage"),
+            ("serene", "vibrant"),
+        ):
             if mood in rivals:
                 weights[[MOODS.index(rival) for rival in rivals]] = 0
         moods.append(mood)
@@ -106,11 +126,17 @@ def sample_scene(rng: np.random.Generator, kind: str | None = None) -> Scene:
             things.append("aurora")
     elif open_sky and chance(0.65):
         things.append("sun")
-    if weather == "cloudy" or (weather == "clear" and time != "night" and kind != "night sky" and chance(0.35)):
+    if weather == "cloudy" or (
+        weather == "clear" and time != "night" and kind != "night sky" and chance(0.35)
+    ):
         things.append("clouds")
     if time != "night" and open_sky:
         things += ["birds"] if chance(0.18) else []
-        things += ["balloons"] if weather == "clear" and kind not in ("volcano", "night sky") and chance(0.08) else []
+        things += (
+            ["balloons"]
+            if weather == "clear" and kind not in ("volcano", "night sky") and chance(0.08)
+            else []
+        )
     if time == "day" and weather in ("clear", "rain") and "dark" not in moods and chance(0.09):
         things.append("rainbow")
     if {"futuristic", "magical"} & set(moods) and kind != "night sky" and chance(0.2):
@@ -119,10 +145,14 @@ def sample_scene(rng: np.random.Generator, kind: str | None = None) -> Scene:
         things.append("flying cars")
 
     green = kind in ("forest", "meadow", "lake") and season != "winter"
-    tree_color = one_of(TREE_COLORS) if green and not {"vibrant", "monochrome"} & set(moods) and chance(0.16) else ""
+    tree_color = (
+        one_of(TREE_COLORS) if green and not {"vibrant", "monochrome"} & set(moods) and chance(0.16) else ""
+    )
     sky_color = one_of(SKY_COLORS) if open_sky and "monochrome" not in moods and chance(0.08) else ""
     flower_color = one_of(FLOWER_COLORS) if "flowers" in things and chance(0.7) else ""
-    return Scene(kind, time, weather, season, tuple(moods), tuple(things), tree_color, sky_color, flower_color)
+    return Scene(
+        kind, time, weather, season, tuple(moods), tuple(things), tree_color, sky_color, flower_color
+    )
 
 
 def draw(seed: int, size: int = 128, kind: str | None = None) -> tuple[Image.Image, Scene]:

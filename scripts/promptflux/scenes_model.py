@@ -9,8 +9,7 @@ from collections.abc import Iterable
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
-from tokenizers import Regex, Tokenizer
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -36,25 +35,45 @@ def new_tokenizer(captions: Iterable[str], vocabulary: int = 2048) -> CLIPTokeni
     """
     pattern = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's own
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-    bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    bpe.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     bpe.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, min_frequency=2, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
+        vocab_size=vocabulary,
+        min_frequency=2,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
     )
     bpe.train_from_iterator(captions, trainer)
     merges = [tuple(merge) for merge in _merges(bpe)]
-    tokens = [*alphabet, *(symbol + "</w>" for symbol in alphabet), *("".join(merge) for merge in merges), START, END]
-    return CLIPTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges=merges, model_max_length=77)
+    tokens = [
+        *alphabet,
+        *(symbol + "</w>" for symbol in alphabet),
+        *("".join(merge) for merge in merges),
+        START,
+        END,
+    ]
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges=merges, model_max_length=77
+    )
 
 
 def _merges(bpe: Tokenizer) -> list[list[str]]:
     import json
 
-    return [merge.split(" ") if isinstance(merge, str) else merge for merge in json.loads(bpe.to_str())["model"]["merges"]]
+    return [
+        merge.split(" ") if isinstance(merge, str) else merge
+        for merge in json.loads(bpe.to_str())["model"]["merges"]
+    ]
 
 
 def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -102,7 +121,9 @@ def new_autoencoder() -> AutoencoderKL:
         else:
             conv.weight.data.mul_(0.3)
             conv.weight.data.add_(_passage(conv.weight.shape, averaging="downsamplers" in name))
-    model.quant_conv.bias.data[LATENT_CHANNELS:] = -6.0  # log variance: the latents begin nearly without noise
+    model.quant_conv.bias.data[
+        LATENT_CHANNELS:
+    ] = -6.0  # log variance: the latents begin nearly without noise
     return model
 
 
@@ -121,8 +142,11 @@ def _passage(shape: tuple[int, int, int, int], averaging: bool) -> torch.Tensor:
 
 
 def new_unet() -> UNet2DConditionModel:
-    """Noisy latents [N, 8, 16, 16], timesteps [N] and text states [N, 77, 128] to the velocity v [N, 8, 16, 16]."""
-    return UNet2DConditionModel(
+    """Noisy latents [N, 8, 16, 16], timesteps [N] and text states [N, 77, 128] to the velocity v [N, 8, 16, 16].
+
+    The last layer of every residual branch begins at zero, so that training starts from a short network.
+    """
+    model = UNet2DConditionModel(
         sample_size=SIZE // 8,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
@@ -134,6 +158,11 @@ def new_unet() -> UNet2DConditionModel:
         attention_head_dim=4,  # diffusers' name for the number of heads
         norm_num_groups=8,
     )
+    for name, module in model.named_modules():
+        if name == "conv_out" or name.endswith((".conv2", ".proj_out")):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    return model
 
 
 def new_scheduler() -> DPMSolverMultistepScheduler:
