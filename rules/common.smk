@@ -1,18 +1,17 @@
 # The study: read and checked here, before any rule. What the rules ask of it is defined in
 # scripts/promptflux/study.py.
 
-import os
 import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from promptflux.context import context_warnings
-from promptflux.engines import choose_engines, find_flux
+from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
 from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, prompt_sections
 from promptflux.study import load_study
 
-JULIA = Path(workflow.basedir) / "julia"
+JULIA = Path(workflow.basedir).resolve() / "julia"
 
 # The conda environment of each stage, in one place: Snakemake 10 will change how they are named.
 ENVS = {
@@ -30,22 +29,10 @@ def read_study():
 
 
 def read_engines():
-    """The engines that run, and a sentence on them.
-
-    Julia is looked for once, by the process that plans; the jobs it starts inherit what it
-    found. With --use-conda, Julia comes with its environment.
-    """
-    variable = "PROMPTFLUX_FLUX"
+    """The engines that run, and a sentence on them."""
     with_conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
-    if with_conda:
-        flux = (True, "Julia from the conda environment")
-    elif variable in os.environ and not workflow.is_main_process:
-        flux = tuple(os.environ[variable].split("\n", 1))
-        flux = (flux[0] == "found", flux[1])
-    else:
-        flux = find_flux(JULIA)
-        os.environ[variable] = f"{'found' if flux[0] else 'missing'}\n{flux[1]}"
     try:
+        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda)
         return choose_engines(STUDY.config["engines"], flux)
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")

@@ -190,7 +190,7 @@ def test_own_images_of_every_kind_go_beside_prompts(study, snakemake):
     photos = study / "my photos"
     shutil.copytree(WORKFLOW / "examples/photos", photos)
     Image.open(photos / "cat.png").convert("CMYK").save(photos / "print $(touch owned).jpg")
-    Image.open(photos / "cat.png").convert("RGBA").save(photos / "<b>🌲</b> 'quoted'.png")
+    Image.open(photos / "cat.png").convert("RGBA").save(photos / "🌲 & 'quoted' \"twice\" $5.png")
     change(study, images=["my photos"], figures={"images": "all"})
     snakemake()
     table = (study / "results/predictions/small/torch.tsv").read_text(encoding="utf-8").splitlines()

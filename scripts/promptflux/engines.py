@@ -50,6 +50,25 @@ def find_flux(project: str | Path) -> tuple[bool, str]:
     return False, f"Julia's project cannot be loaded ({reason}); run: {instantiate}"
 
 
+def flux_of_run(project: str | Path, is_main_process: bool, with_conda: bool) -> tuple[bool, str]:
+    """`find_flux` once a run: the process that plans looks for Julia, the jobs it starts inherit the answer.
+
+    with_conda: Julia comes with its conda environment, which is told where its project lies.
+    """
+    os.environ["PROMPTFLUX_JULIA_PROJECT"] = str(project)  # for envs/julia.post-deploy.sh
+    if with_conda:
+        return True, "Julia from the conda environment"
+    if not is_main_process and VARIABLE in os.environ:
+        found, _, detail = os.environ[VARIABLE].partition(" ")
+        return found == "found", detail
+    found, detail = find_flux(project)
+    os.environ[VARIABLE] = f"{'found' if found else 'missing'} {detail}"
+    return found, detail
+
+
+VARIABLE = "PROMPTFLUX_FLUX"
+
+
 def choose_engines(wanted: str | Sequence[str], flux: tuple[bool, str]) -> tuple[list[str], str]:
     """The engines to run, and a sentence on them for the reader of the report.
 
