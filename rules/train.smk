@@ -171,6 +171,8 @@ rule assemble_scenes:
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        scale=TRAINING_SCALE,
     message:
         "Putting the pipeline together, and measuring it"
     script:

@@ -21,7 +21,7 @@ from promptflux.spec import load_spec
 from promptflux.training import device
 
 LARGEST_FILE = 15_000_000  # bytes
-STEPS, GUIDANCE, IMAGES = 20, 5.0, 3
+STEPS, GUIDANCE, IMAGES = 20, 5.0, 3  # IMAGES of each prompt
 
 # Prompts as people write them; none of them can come out of promptflux.captions.
 PROMPTS = {
@@ -126,11 +126,11 @@ def write_pipeline(
                 raise ValueError(f"{part} has {part.stat().st_size} bytes, more than {LARGEST_FILE}")
 
 
-def drawn(pipeline: DiffusionPipeline, prompt: str, first_seed: int) -> list[Image.Image]:
-    """IMAGES images of `prompt`."""
-    seeds = [torch.Generator().manual_seed(first_seed + k) for k in range(IMAGES)]
+def drawn(pipeline: DiffusionPipeline, prompt: str, first_seed: int, count: int) -> list[Image.Image]:
+    """`count` images of `prompt`."""
+    seeds = [torch.Generator().manual_seed(first_seed + k) for k in range(count)]
     return pipeline(
-        [prompt] * IMAGES, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=seeds
+        [prompt] * count, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=seeds
     ).images
 
 
@@ -140,14 +140,14 @@ def load(folder: Path) -> DiffusionPipeline:
     return pipeline
 
 
-def shares_of_right_kinds(pipeline: DiffusionPipeline, network: Network) -> dict[str, float]:
-    """For each kind of scene, the share of the images of its PROMPTS that `network` takes for that kind."""
+def shares_of_right_kinds(pipeline: DiffusionPipeline, network: Network, count: int) -> dict[str, float]:
+    """For each kind of scene, the share of `count` images of each of its PROMPTS that `network` takes for that kind."""
     shares = {}
     for label, kind in enumerate(progress(LABELS, "judging", "kind")):
         images = [
             image
             for i, prompt in enumerate(PROMPTS[kind])
-            for image in drawn(pipeline, prompt, 100 * label + 10 * i)
+            for image in drawn(pipeline, prompt, 100 * label + 10 * i, count)
         ]
         logits = logits_of(network, np.stack([np.asarray(image) for image in images]))
         shares[kind] = float((logits.argmax(1) == label).float().mean())
@@ -167,9 +167,21 @@ def _cpu_lines() -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def main(autoencoder: Path, denoiser: Path, drawings: Path, spec: Path, weights: Path, output: Path) -> None:
-    """Write the pipeline folder `output` with its model card; the classifier of `spec` and `weights` judges its images."""
+def main(
+    autoencoder: Path,
+    denoiser: Path,
+    drawings: Path,
+    spec: Path,
+    weights: Path,
+    output: Path,
+    scale: float = 1.0,
+) -> None:
+    """Write the pipeline folder `output` with its model card; the classifier of `spec` and `weights` judges its images.
+
+    `scale` multiplies the number of images that are judged, down to one a prompt.
+    """
     output = Path(output)
+    count = max(1, round(IMAGES * min(scale, 1.0)))
     write_pipeline(
         CLIPTokenizer.from_pretrained(denoiser / "tokenizer"),
         CLIPTextModel.from_pretrained(denoiser / "text_encoder"),
@@ -180,11 +192,11 @@ def main(autoencoder: Path, denoiser: Path, drawings: Path, spec: Path, weights:
     begun = time.monotonic()
     pipeline = load(output)
     for kind in ("forest", "city", "ocean"):
-        drawn(pipeline, PROMPTS[kind][0], 0)
+        drawn(pipeline, PROMPTS[kind][0], 0, IMAGES)
     seconds = time.monotonic() - begun
     classifier = load_spec(spec, weights_exist=False)
     network = Network(classifier).load(load_weights(weights, classifier))
-    shares = shares_of_right_kinds(pipeline, network)
+    shares = shares_of_right_kinds(pipeline, network, count)
     right = float(np.mean(list(shares.values())))
 
     trained = {
@@ -208,7 +220,7 @@ def main(autoencoder: Path, denoiser: Path, drawings: Path, spec: Path, weights:
         machine=machine(),
         psnr=trained["vae"]["psnr_db"],
         judge=classifier.name,
-        images=IMAGES * sum(len(prompts) for prompts in PROMPTS.values()),
+        images=count * sum(len(prompts) for prompts in PROMPTS.values()),
         prompts=sum(len(prompts) for prompts in PROMPTS.values()),
         steps=STEPS,
         guidance=GUIDANCE,
@@ -234,4 +246,5 @@ if "snakemake" in globals():
             spec=Path(snakemake.input.spec),  # noqa: F821
             weights=Path(snakemake.input.weights),  # noqa: F821
             output=Path(snakemake.output[0]),  # noqa: F821
+            scale=snakemake.params.scale,  # noqa: F821
         )

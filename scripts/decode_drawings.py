@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL
 
 from promptflux.files import whole
 from promptflux.job import progress
-from promptflux.training import device, pixels
+from promptflux.training import device, half_precision, pixels
 
 BATCH, NOISE = 16, 0.25  # the noise, relative to the latents' spread, stands for what a denoiser leaves
 
@@ -23,7 +23,7 @@ def main(drawings: Path, autoencoder: Path, output: Path, count: int) -> None:
         decoded = np.lib.format.open_memmap(partial, "w+", np.uint8, images.shape)
         for first in progress(range(0, len(images), BATCH), "decoding", "batch"):
             wanted = pixels(images[first : first + BATCH]).to(model.device, memory_format=torch.channels_last)
-            with torch.autocast(model.device.type, torch.bfloat16):
+            with half_precision(model.device):
                 latents = model.encode(wanted).latent_dist.mode().float()
                 spread = (
                     NOISE / model.config.scaling_factor * torch.rand(len(latents), 1, 1, 1, generator=rng)
@@ -43,5 +43,5 @@ if "snakemake" in globals():
             drawings=Path(snakemake.input.drawings),  # noqa: F821
             autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
             output=Path(snakemake.output[0]),  # noqa: F821
-            count=snakemake.params.count,  # noqa: F821
+            count=snakemake.params.drawings,  # noqa: F821
         )

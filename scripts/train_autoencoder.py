@@ -15,6 +15,7 @@ from promptflux.training import (
     Average,
     device,
     edges,
+    half_precision,
     learning_rate,
     load_checkpoint,
     loss_curve,
@@ -102,7 +103,7 @@ def main(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, settings["learning_rate"], settings["warmup"])
         wanted = batch(images, step, settings).to(model.device, memory_format=torch.channels_last)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with half_precision(model.device):
             latents = model.encode(wanted).latent_dist
             decoded = model.decode(latents.sample()).sample.float()
         mean, logvar = latents.mean.float(), latents.logvar.float()

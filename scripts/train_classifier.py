@@ -18,7 +18,7 @@ from promptflux.job import note, progress
 from promptflux.network import FORMAT, Network, weights_digest
 from promptflux.scenes import LABELS, sample_scene
 from promptflux.spec import load_spec
-from promptflux.training import device, learning_rate, loss_curve
+from promptflux.training import device, half_precision, learning_rate, loss_curve
 
 SETTINGS = {
     "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
@@ -162,7 +162,7 @@ def main(
         batch = batch.to(device(), memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, settings["learning_rate"], min(100, steps // 2))
-        with torch.autocast(batch.device.type, torch.bfloat16):
+        with half_precision(batch.device):
             logits = network(batch)
         loss = F.cross_entropy(logits.float(), labels[chosen].to(batch.device))
         optimizer.zero_grad(set_to_none=True)

@@ -20,6 +20,7 @@ from promptflux.training import (
     Average,
     device,
     edges,
+    half_precision,
     learning_rate,
     load_checkpoint,
     loss_curve,
@@ -113,7 +114,7 @@ def main(
         ):
             chosen.param_groups[0]["lr"] = learning_rate(step, steps, peak, settings["warmup"])
         wanted = batch(images, step, settings).to(model.device, memory_format=torch.channels_last)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with half_precision(model.device):
             with torch.no_grad():
                 latents = model.encode(wanted).latent_dist.mode()
                 latents = latents + spread * torch.rand(
@@ -130,7 +131,7 @@ def main(
         losses["decoder"].append(float(loss.detach()))
         if step >= critic_from:
             critic.requires_grad_(False)
-            with torch.autocast(model.device.type, torch.bfloat16):
+            with half_precision(model.device):
                 loss = loss - settings["critic_weight"] * critic(decoded).float().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -139,7 +140,7 @@ def main(
         average.update(decoder, step)
         if step >= critic_from // 2:  # the critic starts earlier, so that it knows something when it is asked
             critic.requires_grad_(True)
-            with torch.autocast(model.device.type, torch.bfloat16):
+            with half_precision(model.device):
                 real, made = critic(wanted).float(), critic(decoded.detach()).float()
             critic_loss = F.relu(1 - real).mean() + F.relu(1 + made).mean()
             critic_optimizer.zero_grad(set_to_none=True)

@@ -25,6 +25,7 @@ from promptflux.scenes_model import new_scheduler, new_text_model, new_tokenizer
 from promptflux.training import (
     Average,
     device,
+    half_precision,
     learning_rate,
     load_checkpoint,
     loss_curve,
@@ -99,7 +100,7 @@ def latents_of(autoencoder: AutoencoderKL, drawings: np.ndarray, output: Path) -
                 images = pixels(drawings[first : first + 32]).to(
                     autoencoder.device, memory_format=torch.channels_last
                 )
-                with torch.autocast(autoencoder.device.type, torch.bfloat16):
+                with half_precision(autoencoder.device):
                     mode = autoencoder.encode(images).latent_dist.mode()
                 latents[first : first + 32] = (mode.float() * autoencoder.config.scaling_factor).cpu().numpy()
             latents.flush()
@@ -225,7 +226,7 @@ def main(
         alpha = alphas[times][:, None, None, None]
         signal, noisy = alpha.sqrt(), (1 - alpha).sqrt()
         velocity = signal * noise - noisy * clean  # Salimans and Ho 2022, arXiv:2202.00512
-        with torch.autocast(target.type, torch.bfloat16):
+        with half_precision(target):
             states = text_model(tokens).last_hidden_state
             predicted = unet(signal * clean + noisy * noise, times, states).sample.float()
         snr = alpha / (1 - alpha)

@@ -50,6 +50,16 @@ def test_an_overlay_changes_single_keys():
     }
 
 
+def test_settings_of_the_command_line_have_their_types(load):
+    """Snakemake hands on what lies inside `--config 'generator={steps: 7}'` as text."""
+    study = load(
+        generator={"steps": "7", "guidance_scale": "2.5", "width": "null"}, figures={"images": "[forest_2]"}
+    )
+    assert (study.generator.steps, study.generator.guidance_scale, study.generator.width) == (7, 2.5, None)
+    assert study.chosen == ["forest_2"]
+    assert "steps is 'many'" in refused(load, generator={"steps": "many"})[0]
+
+
 def test_paths_lead_to_the_working_folder_first(load, tmp_path):
     (tmp_path / "prompts.tsv").write_text("name\tprompt\nmine\tmy own prompt\n")
     study = load()

@@ -1,6 +1,9 @@
 """Schema errors as sentences."""
 
-from functools import cache
+import contextlib
+from copy import deepcopy
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 
 import yaml
@@ -24,6 +27,22 @@ def problems(value: dict, schema: str, where: str) -> list[str]:
         _validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
     )
     return [f"{where}: {_sentence(error)}" for error in errors]
+
+
+def typed(value: dict, schema: str) -> dict:
+    """`value`, with text read as YAML where the schema wants no text.
+
+    Snakemake hands on all that lies inside `--config 'generate={steps: 30}'` as text.
+    """
+    value = deepcopy(value)
+    for error in list(_validator(schema).iter_errors(value)):
+        if isinstance(error.instance, str) and error.absolute_path:
+            with contextlib.suppress(yaml.YAMLError):
+                read = yaml.safe_load(error.instance)
+                if Draft202012Validator(error.schema).is_valid(read):
+                    *way, last = error.absolute_path
+                    reduce(getitem, way, value)[last] = read
+    return value
 
 
 def shorten(value: object, length: int = 60) -> str:

@@ -16,7 +16,7 @@ from promptflux.images import OwnImage, list_images
 from promptflux.inputs import InputSpec
 from promptflux.prompts import Prompt, batches, read_prompts
 from promptflux.provenance import model_files
-from promptflux.schema import problems, shorten
+from promptflux.schema import problems, shorten, typed
 from promptflux.spec import Spec, load_spec
 
 OWN_IMAGES_PER_BATCH = 128
@@ -135,7 +135,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     """
     folders = [Path(folder) for folder in folders]
     defaults = yaml.safe_load((folders[-1] / "config.yaml").read_text(encoding="utf-8"))
-    config = overlay(defaults, changes)
+    config = typed(overlay(defaults, changes), "config")
     found = problems(config, "config", "config.yaml")
     if found:
         raise StudyError(*found)
