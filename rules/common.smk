@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from promptflux.context import context_warnings
+from promptflux.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
 from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, prompt_sections
@@ -57,10 +57,13 @@ def tensors_of(wildcards):
 
 
 def prompt_warnings():
-    """Warnings on prompts that are too long for the model, where that can be told by now."""
+    """Warnings on prompts that are too long for the model or have words that it never learnt, where that can be told."""
     if STUDY.generator is None or not STUDY.generator.is_folder:
         return []
-    return context_warnings(STUDY.generator.model, {prompt.name: prompt.prompt for prompt in STUDY.prompts})
+    folder, prompts = STUDY.generator.model, {prompt.name: prompt.prompt for prompt in STUDY.prompts}
+    unknown = unknown_words(folder, prompts.values())
+    found = [unknown_words_warning(STUDY.config["generator"]["model"], unknown)] if unknown else []
+    return found + context_warnings(folder, prompts)
 
 
 wildcard_constraints:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 
@@ -70,7 +71,7 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 ## Limits
 
 - It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
-- A word that is not in its vocabulary has no meaning to it. Use a larger model for anything else.
+- A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
 - Small things (a snowman, a lighthouse, a colour of one thing among others) are not always there when asked for.
 
 ## Training
@@ -189,6 +190,7 @@ def main(
         UNet2DConditionModel.from_pretrained(denoiser / "unet"),
         output,
     )
+    shutil.copy(denoiser / "words.txt", output)
     begun = time.monotonic()
     pipeline = load(output)
     for kind in ("forest", "city", "ocean"):

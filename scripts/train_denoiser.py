@@ -17,7 +17,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux import scenes
-from promptflux.captions import caption
+from promptflux.captions import caption, known_words
 from promptflux.files import whole
 from promptflux.job import note, progress
 from promptflux.scenes import Scene, sample_scene
@@ -146,7 +146,7 @@ def main(
     checkpoint: Path,
     scale: float = 1.0,
 ) -> None:
-    """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet} and the loss `curve`.
+    """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt} and the loss `curve`.
 
     `latents` and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
     """
@@ -164,7 +164,8 @@ def main(
     told = [sample_scene(np.random.default_rng(first_seed + i)) for i in range(len(images))]
 
     rng = np.random.default_rng(settings["seed"])
-    tokenizer = new_tokenizer(caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"]))
+    captions = [caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"])]
+    tokenizer = new_tokenizer(captions)
     torch.manual_seed(settings["seed"])
     text_model, unet = (
         new_text_model(tokenizer).to(target),
@@ -249,6 +250,7 @@ def main(
     tokenizer.save_pretrained(output / "tokenizer")
     text_model.save_pretrained(output / "text_encoder")
     unet.save_pretrained(output / "unet")
+    (output / "words.txt").write_text("\n".join(known_words(captions)) + "\n", encoding="utf-8")
     loss_curve(
         {"text model": text_losses, "denoiser": losses}, "Training of the text model and the denoiser", curve
     )

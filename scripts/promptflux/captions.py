@@ -4,8 +4,12 @@ What is out of the ordinary (night, fog, autumn, a mood) is nearly always said a
 (day, clear weather) seldom, so that a prompt that does not mention it gets the ordinary.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 
+from promptflux.context import words
 from promptflux.scenes import Scene
 
 KINDS = {
@@ -133,6 +137,12 @@ OPENINGS = (
 CLOSINGS = "highly detailed|4k|digital art|landscape|beautiful|concept art|8k|wallpaper|masterpiece|scenery|trending on artstation|high quality"
 PRAISE = "beautiful|stunning|lovely|majestic|breathtaking|wide|wild|scenic|amazing|vast|endless|small|large|nice|cozy"
 SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu za sh tr bl ng ck er ing zebra cheese dragon robot".split()
+
+
+def known_words(captions: Sequence[str]) -> list[str]:
+    """The words that more than one in 4,000 of `captions` use, sorted, in lower case; made-up words not among them."""
+    counts = Counter(word for text in captions for word in set(words(text)))
+    return sorted(word for word, n in counts.items() if n > len(captions) / 4000 and word not in SYLLABLES)
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:

@@ -1,0 +1,39 @@
+"""Words that a model never learnt are named before the first image."""
+
+from conftest import WORKFLOW
+
+from promptflux.context import unknown_words, unknown_words_warning, words
+
+SCENES = WORKFLOW / "models/scenes"
+
+
+def test_words_are_lower_case_and_without_punctuation():
+    assert words("A Serene, glowing-forest; 4k café's 雪!") == [
+        "a",
+        "serene",
+        "glowing",
+        "forest",
+        "k",
+        "café",
+        "s",
+        "雪",
+    ]
+
+
+def test_unknown_words_are_named_once_in_their_order():
+    prompts = ["A cheesecake in the forest", "the DRAGON and the cheesecake at sunset"]
+    assert unknown_words(SCENES, prompts) == ["cheesecake", "dragon"]
+    assert unknown_words(SCENES, ["a vibrant forest landscape with colorful trees and a bright sky"]) == []
+
+
+def test_a_model_that_does_not_tell_its_words_gets_no_warning(tmp_path):
+    assert unknown_words(tmp_path, ["a cheesecake"]) == []
+    assert unknown_words("stable-diffusion-v1-5/stable-diffusion-v1-5", ["a cheesecake"]) == []
+
+
+def test_the_warning_is_a_sentence():
+    assert unknown_words_warning("models/scenes", ["cheesecake"]).startswith(
+        "warning: 'cheesecake' is unknown to models/scenes; for it take a larger model"
+    )
+    many = unknown_words_warning("models/scenes", [f"w{i}" for i in range(15)])
+    assert "'w11' and 3 more are unknown" in many and "w12" not in many
