@@ -98,8 +98,9 @@ def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
     weights = load_weights(spec.weights_path, spec) if shipped else untrained_weights(spec, 1)
     save_weights(files["weights"], weights, classifier)
     with write_tensors(files["tensors"], spec.input, [f"image_{i}" for i in range(count)]) as writer:
-        for image in np.random.default_rng(0).random((count, *spec.input.shape), dtype=np.float32):
-            writer.add(image, "0" * 64, (1, 1), "RGB", "")
+        rng = np.random.default_rng(0)
+        for _ in range(count):
+            writer.add(rng.random(spec.input.shape, dtype=np.float32), "0" * 64, (1, 1), "RGB", "")
     export = (
         "using PromptFlux; export_bson(; spec=ARGS[1], weights=ARGS[2], model=ARGS[3], architecture=ARGS[4])"
     )
@@ -112,8 +113,8 @@ def julia(threads: int, *arguments: object, **options: object) -> subprocess.Com
     return subprocess.run([*command, *map(str, arguments)], **options)
 
 
-def first_result(files: dict[str, Path], threads: int) -> float:
-    """Seconds from the start of `julia` to its end with the predictions of one batch, as Snakemake runs it."""
+def job_script(files: dict[str, Path], threads: int) -> Path:
+    """The script of rule infer_flux with its `snakemake` object before it, as Snakemake would write it."""
     script = files["output"].with_suffix(".jl")
     inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "spec", "model"))
     preamble = (
@@ -121,8 +122,13 @@ def first_result(files: dict[str, Path], threads: int) -> float:
         f'params=Dict("layers_of" => []), log=Dict(1 => "{script}.log"), threads={threads})\n'
     )
     script.write_text(preamble + (WORKFLOW / "julia/infer_flux.jl").read_text())
+    return script
+
+
+def first_result(files: dict[str, Path], threads: int) -> float:
+    """Seconds from the start of `julia` to its end with the predictions of one batch, as Snakemake runs it."""
     start = time.perf_counter()
-    subprocess.run(["julia", str(script)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["julia", str(job_script(files, threads))], check=True, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 

@@ -2,7 +2,7 @@
 
 from conftest import WORKFLOW
 
-from promptflux.context import unknown_words, unknown_words_warning, words
+from promptflux.context import context_warnings, unknown_words, unknown_words_warning, words
 
 SCENES = WORKFLOW / "models/scenes"
 
@@ -37,3 +37,15 @@ def test_the_warning_is_a_sentence():
     )
     many = unknown_words_warning("models/scenes", [f"w{i}" for i in range(15)])
     assert "'w11' and 3 more are unknown" in many and "w12" not in many
+
+
+def test_only_prompts_beyond_the_context_are_named_with_what_is_cut_off():
+    prompts = {"short": "a vibrant forest", "long": "a forest " * 50 + "and a lighthouse"}
+    (warning,) = context_warnings(SCENES, prompts)
+    assert "the prompt 'a forest a forest" in warning and warning.endswith("and a lighthouse'")
+
+
+def test_the_default_study_gets_no_warning():
+    rows = (WORKFLOW / "prompts.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    prompts = dict(row.split("\t")[:2] for row in rows)
+    assert context_warnings(SCENES, prompts) == [] and unknown_words(SCENES, prompts.values()) == []

@@ -108,16 +108,17 @@ function predict_files(images; classifier, weights=nothing, top=3)
     spec = load_spec(find_spec(classifier))
     network = load_weights_of(spec, weights)
     tensors = [image_tensor(read_picture(image), spec.input) for image in images]
-    run, device_name = runner(network, "auto", Threads.nthreads())
-    probabilities = softmax(predict(run, stack(tensors)))
-    width = maximum(textwidth, images)
+    run, _ = runner(network, "auto", Threads.nthreads())
+    print_best(images, softmax(predict(run, stack(tensors))), spec.labels, top)
+end
+
+"Print a line for each image: the `top` labels with their probabilities, K × N."
+function print_best(images, probabilities, labels, top)
+    width, label_width = maximum(textwidth, images), maximum(textwidth, labels)
     for (image, column) in zip(images, eachcol(probabilities))
         best = partialsortperm(column, 1:min(top, length(column)); rev=true)
-        print(rpad(image, width))
-        for label in best
-            @printf("  %s %5.1f %%", spec.labels[label], 100 * column[label])
-        end
-        println()
+        entries = (@sprintf("%s %5.1f %%", rpad(labels[i], label_width), 100 * column[i]) for i in best)
+        println(rpad(image, width), "   ", join(entries, "   "))
     end
 end
 

@@ -94,7 +94,7 @@ end
 
 # What is not an array of numbers (`bias=false`) is not a parameter; check_weights misses it if it should be.
 float32_arrays(pairs...) =
-    Weights([name => Float32.(array) for (name, array) in pairs if array isa Array{<:AbstractFloat}])
+    Weights([name => convert(Array{Float32}, array) for (name, array) in pairs if array isa Array{<:AbstractFloat}])
 
 flipped(array) = array
 flipped(array::Array{<:Any,4}) = reverse(array; dims=(1, 2))

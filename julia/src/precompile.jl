@@ -27,7 +27,8 @@
                 network = Network(spec)
                 save_weights(at("tiny.h5"), weights(network), spec.name)
                 save_network(at("tiny.bson"), network; weights_sha256=weights_digest(weights(network)))
-                images = stack(image_tensor(zeros(UInt8, 40, 45, 3), spec.input) for _ in 1:2)
+                picture = upright(rgb(zeros(UInt8, 40, 45, 3)), exif_orientation(nothing))
+                images = stack([image_tensor(picture, spec.input) for _ in 1:2])
                 write_tensors(at("tensors.h5"), spec.input, images, ["a", "b"])
                 redirect_stderr(devnull) do
                     job(at("log.txt")) do
@@ -37,6 +38,10 @@
                         infer(; tensors=at("tensors.h5"), spec=spec.path, model=at("tiny.bson"), output=at("p.h5"),
                               layers_of=keep, device="cpu", threads=2)
                     end
+                end
+                redirect_stdout(devnull) do
+                    run, _ = runner(load_weights_of(spec, at("tiny.h5")), "auto", 1)
+                    print_best(["a", "b"], softmax(predict(run, images)), spec.labels, 3)
                 end
             end
         end

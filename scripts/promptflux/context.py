@@ -19,6 +19,7 @@ def cut_off(prompt: str, tokenizer, length: int) -> str:
     tokenizer: a `tokenizers.Tokenizer`. Returns "" for a prompt that fits.
     """
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     spans = tokenizer.encode(prompt, add_special_tokens=False).offsets
     kept = length - 2
     return prompt[spans[kept][0] :].strip() if len(spans) > kept else ""
