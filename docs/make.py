@@ -1,0 +1,167 @@
+"""Make the pictures and the page of the Flux run anew from a finished default study with both engines.
+
+snakemake --cores all && python docs/make.py results
+"""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+WORKFLOW = DOCS.parent
+PICTURES = {
+    "gallery.png": "figures/gallery.png",
+    "feature_maps.png": "figures/cnn224/forest_1/feature_maps_conv2.png",
+    "parity_cnn224.png": "parity/cnn224.png",
+}
+CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
+
+PAGE = """# What Flux makes of the default study
+
+The three classifiers of the default study (nine images of three prompts), run by Julia's Flux and
+by PyTorch from the same tensors and the same weights. This page and its numbers come from files of
+that run: `snakemake --cores all && python docs/make.py results`. Versions and machine: {versions}.
+
+To get Julia: `curl -fsSL https://install.julialang.org | sh`; then `make run`.
+
+## Do they agree?
+
+The largest difference between Flux and PyTorch over all values of a layer and all images whose layers
+are kept, and the same relative to the layer's largest value. The logits and probabilities are those
+of all nine images. Sums of float32 in another order differ by about as much as this.
+
+{parity}
+
+![cnn224, layer by layer: how far Flux and PyTorch differ](parity_cnn224.png)
+
+## What Flux says
+
+| image | prompt | {heads} |
+| --- | --- |{rule}
+{predictions}
+
+The label and its probability by Flux; PyTorch's differ by at most {apart:.1e}, and name the same label for
+{same} of {total} images.
+
+## The model as Flux prints it
+
+`cnn224`, from `results/models/cnn224.bson` (`results/models/cnn224_architecture.txt`):
+
+```julia
+{architecture}
+```
+
+## In Julia alone
+
+No Python is needed to look at an image with a classifier. PNG and JPEG files are read, turned upright,
+resized with the antialiased filter of the Python side, and run:
+
+```sh
+julia --project=julia julia/predict.jl examples/photos/*.png --classifier cnn224
+```
+
+```
+{predict}
+```
+
+(They know drawings: what they say of a photograph means little.)
+
+## On a GPU
+
+With [CUDA.jl](https://cuda.juliagpu.org) and cuDNN.jl in your Julia (`julia -e 'using Pkg; Pkg.add(["CUDA", "cuDNN"])'`),
+`device: auto` takes the GPU, and the log says which device ran; without one it says that it runs on the CPU. The extension
+follows [Flux's documentation](https://fluxml.ai/Flux.jl/stable/guide/gpu/) and is short
+(`julia/ext/PromptFluxCUDAExt.jl`), but **it has not been run**: no GPU with Julia was at hand.
+
+## How fast?
+
+`python benchmarks/flux_vs_torch.py`, both on {threads}, in turns, PyTorch at its best CPU setting:
+
+{speed}
+
+Over many images, `python benchmarks/flux_streaming.py`, a whole job from the start of `julia` to its end:
+
+{streaming}
+
+What made the difference, from plain Flux on:
+
+- A convolution of small kernels as im2col and a matrix product writes and reads nine times the image. A direct
+  convolution (`julia/src/kernels.jl`) keeps a tile of sums in registers, and adds bias, activation, batch
+  normalisation and the 2×2 pooling that follows before anything goes back to memory.
+- Each thread takes an image of its own through all layers in buffers that its caches hold, instead of all threads
+  sharing each layer of a batch; nothing is allocated between images, so the garbage collector rests.
+- Dense layers take sixteen images at a time: their weights are read once instead of sixteen times.
+- A precompile workload runs a small network through every function of a job when the package is installed, so
+  that the first result does not wait for the compiler.
+"""
+
+
+def main(results: Path) -> None:
+    for name, source in PICTURES.items():
+        shutil.copy(results / source, DOCS / name)
+    flux, torch = (
+        {c: rows(results / f"predictions/{c}/{engine}.tsv") for c in CLASSIFIERS}
+        for engine in ("flux", "torch")
+    )
+    same, apart = 0, 0.0
+    for c in CLASSIFIERS:
+        for ours, theirs in zip(flux[c], torch[c], strict=True):
+            same += ours["predicted"] == theirs["predicted"]
+            apart = max(apart, *(abs(float(ours[k]) - float(theirs[k])) for k in list(ours)[3:]))
+    prompts = {row["name"]: row["prompt"] for row in rows(WORKFLOW / "prompts.tsv")}
+    lines = [
+        f"| `{image['image']}` | {prompts[image['prompt']]} | "
+        + " | ".join(f"{flux[c][i]['predicted']} {float(flux[c][i]['confidence']):.1%}" for c in CLASSIFIERS) + " |"
+        for i, image in enumerate(flux["cnn28"])
+    ]  # fmt: skip
+    speed, _, threads = table(WORKFLOW / "benchmarks/flux_vs_torch.tsv")
+    streaming, machine, _ = table(WORKFLOW / "benchmarks/flux_streaming.tsv")
+    (DOCS / "flux.md").write_text(PAGE.format(
+        versions=machine, threads=threads, speed=speed, streaming=streaming,
+        parity=parity(results), heads=" | ".join(CLASSIFIERS), rule=" --- |" * len(CLASSIFIERS),
+        predictions="\n".join(lines), apart=apart, same=same, total=sum(map(len, flux.values())),
+        architecture=(results / "models/cnn224_architecture.txt").read_text().strip(), predict=predict(),
+    ), encoding="utf-8")  # fmt: skip
+
+
+def rows(path: Path) -> list[dict]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def parity(results: Path) -> str:
+    """The parity tables of all classifiers as one Markdown table."""
+    head = ["classifier", "layer", "shape", "largest difference", "relative", "verdict"]
+    body = [
+        [c if i == 0 else "", row["layer"], row["shape"], row["max_abs_diff"], row["max_rel_diff"], row["verdict"]]
+        for c in CLASSIFIERS
+        for i, row in enumerate(rows(results / f"parity/{c}.tsv"))
+    ]  # fmt: skip
+    return markdown([head, *body])
+
+
+def table(path: Path) -> tuple[str, str, str]:
+    """A benchmark's table in Markdown, and the machine and the threads that its first line names."""
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    machine = head.split("; ", 1)[1]
+    threads = next((part.strip() for part in head.split(",") if "threads" in part), "")
+    return markdown([line.split("\t") for line in lines]) + f"\n\n({head.lstrip('# ')})", machine, threads
+
+
+def markdown(cells: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "| " + " | ".join("---" for _ in cells[0]) + " |", *lines[1:]])
+
+
+def predict() -> str:
+    images = sorted(str(path.relative_to(WORKFLOW)) for path in (WORKFLOW / "examples/photos").glob("*.png"))
+    command = ["julia", "--project=julia", "julia/predict.jl", *images, "--classifier", "cnn224"]
+    return subprocess.run(command, cwd=WORKFLOW, capture_output=True, text=True, check=True).stdout.rstrip()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("use: python docs/make.py RESULTS")
+    main(Path(sys.argv[1]))
