@@ -87,7 +87,8 @@ def load_checkpoint(path: Path, settings: dict) -> dict | None:
     if not path.exists():
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["settings"] | {"steps": settings["steps"]} != settings or state["step"] > settings["steps"]:
+    planned = {key: value for key, value in settings.items() if key == "steps"}
+    if state["settings"] | planned != settings or state["step"] > settings.get("steps", state["step"]):
         note(f"{path} was made with other settings: starting again")
         return None
     note(f"going on after step {state['step']} of {path}")
