@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from promptflux.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
-from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, prompt_sections
+from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, sources_of
 from promptflux.study import load_study
 
 JULIA = Path(workflow.basedir).resolve() / "julia"
@@ -44,6 +44,22 @@ ENGINES, ENGINE_NOTE = read_engines()
 # Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
 # the rules need of it is in STUDY, so nothing of it stays.
 config.clear()
+
+
+# The images that generate declares, and those that preprocess takes one by one, batch by batch.
+# See rules/generate.smk.
+REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
+LOST_IMAGES, EDITED_IMAGES = STUDY.lost_and_edited(Path("results"))
+DECLARED_IMAGES, SEEN_IMAGES = [STUDY.image_batches] * 2 if REMOTE_STORAGE else (LOST_IMAGES, EDITED_IMAGES)
+
+
+# A study of the user's own images alone has no table.
+PROMPTS_TABLES = [STUDY.prompts_path] if STUDY.prompts_path else []
+
+
+def images_of(names):
+    """The files of generated images."""
+    return [f"results/images/{name}.png" for name in names]
 
 
 # The engine that the figures show (its files are like the other's), and how they look.

@@ -1,6 +1,7 @@
 # Predictions to pictures.
 #
-# in:  the tensors and predictions of the images chosen by `figures.images`, all PNGs for the gallery
+# in:  the tensors and predictions of the images chosen by `figures.images`; for the gallery, the
+#      images of the first prompts
 # out: results/figures/gallery.png
 #      results/figures/{classifier}/confusion.png and .tsv
 #      results/figures/{classifier}/{image}/*.png
@@ -41,6 +42,7 @@ for classifier, spec in STUDY.classifiers.items():
 rule confusion:
     input:
         predictions=f"results/predictions/{{classifier}}/{FIGURE_ENGINE}.tsv",
+        prompts=ancient(PROMPTS_TABLES),
     output:
         table="results/figures/{classifier}/confusion.tsv",
         figure="results/figures/{classifier}/confusion.png",
@@ -52,7 +54,6 @@ rule confusion:
         mem_mb=1000,
         runtime=10,
     params:
-        asked=lambda wildcards: {image: prompt.prompt for image, prompt in STUDY.prompt_of_image.items()},
         labels=lambda wildcards: STUDY.classifiers[wildcards.classifier].labels,
         style=lambda wildcards: FIGURE_STYLE,
     message:
@@ -63,7 +64,7 @@ rule confusion:
 
 rule gallery:
     input:
-        images=lambda wildcards: [file for file, _, _ in gallery(STUDY)],
+        lambda wildcards: sources_of([path for row in gallery(STUDY) for path in row["images"]], STUDY),
     output:
         "results/figures/gallery.png",
     log:
@@ -76,8 +77,8 @@ rule gallery:
         mem_mb=2000,
         runtime=10,
     params:
-        captions=lambda wildcards: [caption for _, caption, _ in gallery(STUDY)],
-        rows=lambda wildcards: [row for _, _, row in gallery(STUDY)],
+        rows=lambda wildcards: gallery(STUDY),
+        total=len(STUDY.prompts) + bool(STUDY.own_images),
         style=lambda wildcards: FIGURE_STYLE,
     message:
         "Hanging the gallery"

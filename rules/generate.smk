@@ -1,11 +1,16 @@
 # Prompts to images.
 #
 # in:  the prompts table, the model folder (a hub id is pinned by its revision)
-# out: results/images/{prompt}_{k}.png
+# out: results/images/{prompt}_{k}.png, and of each batch results/checksums/{batch}.sha256
 #
-# A rule a batch, because only a rule of its own can list the images of its batch. They are
-# marked update(), so that a job finds the images of an earlier run and keeps those that it
-# would make anyway. The table is ancient(): what counts is the digest of the batch's rows.
+# The list of checksums stands for the images of its batch: Snakemake gives every declared
+# output a new modification time when a job has run, and keeps a record of each, so that images
+# that are kept would not stay as they are, and ten thousand of them would be slow. Declared
+# are those that are gone, which Snakemake then sees; and with remote storage all, which it moves.
+#
+# A rule a batch, because only a rule of its own can list images. They are marked update(), so
+# that a job finds those that are there and keeps what it would make anyway. The table is
+# ancient(): what counts is the digest of the batch's rows.
 
 
 for batch, prompts in STUDY.prompts_of.items():
@@ -17,7 +22,8 @@ for batch, prompts in STUDY.prompts_of.items():
             prompts=ancient(STUDY.prompts_path),
             model=STUDY.generator.files(),
         output:
-            update([f"results/images/{image}.png" for image in STUDY.image_batches[batch]]),
+            images=update(images_of(DECLARED_IMAGES.get(batch, []))),
+            checksums=f"results/checksums/{batch}.sha256",
         log:
             f"results/logs/generate/{batch}.log",
         benchmark:
@@ -29,6 +35,7 @@ for batch, prompts in STUDY.prompts_of.items():
             mem_mb=4000,
             runtime=240,
         params:
+            images=STUDY.image_batches[batch],
             request=STUDY.request_digest(batch),
             settings=lambda wildcards: STUDY.generator.settings(),
         message:

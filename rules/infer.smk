@@ -57,7 +57,12 @@ rule infer_flux:
 
 rule predictions:
     input:
-        [f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5" for batch in STUDY.image_batches],
+        generated=[f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5" for batch in STUDY.prompts_of],
+        own=[
+            f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5"
+            for batch in STUDY.image_batches
+            if batch not in STUDY.prompts_of
+        ],
     output:
         "results/predictions/{classifier}/{engine}.tsv",
     log:
@@ -67,8 +72,6 @@ rule predictions:
     resources:
         mem_mb=1000,
         runtime=10,
-    params:
-        prompts=lambda wildcards: {image: prompt.name for image, prompt in STUDY.prompt_of_image.items()},
     message:
         "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     script:

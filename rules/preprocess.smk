@@ -1,6 +1,6 @@
 # Images to tensors.
 #
-# in:  the PNGs of a batch of prompts, or a batch of the user's own images
+# in:  the images of a batch of prompts, listed in its checksums, or a batch of the user's own
 # out: results/tensors/{input}/{batch}.h5, and to look at results/preprocessed/{input}/{image}.png
 
 
@@ -10,10 +10,14 @@ for batch, images in STUDY.image_batches.items():
         name:
             f"preprocess_{batch}"
         input:
-            images=lambda wildcards, images=images: [STUDY.source(image) for image in images],
+            checksums=[f"results/checksums/{batch}.sha256"] if batch in STUDY.prompts_of else [],
+            images=images_of(SEEN_IMAGES.get(batch, [])),
+            own=[str(STUDY.own_images[image].path) for image in images if image in STUDY.own_images],
         output:
             tensors=f"results/tensors/{{input_name}}/{batch}.h5",
-            pictures=[f"results/preprocessed/{{input_name}}/{image}.png" for image in images],
+            pictures=[
+                f"results/preprocessed/{{input_name}}/{image}.png" for image in images if REMOTE_STORAGE
+            ],
         log:
             f"results/logs/preprocess/{{input_name}}/{batch}.log",
         benchmark:
@@ -25,6 +29,7 @@ for batch, images in STUDY.image_batches.items():
             mem_mb=1000,
             runtime=30,
         params:
+            images=images,
             input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].to_dict(),
             on_bad_image=STUDY.config["on_bad_image"],
         message:

@@ -7,10 +7,8 @@
 rule report:
     input:
         files_of(classifier_sections(STUDY, ENGINES)),
+        prompts=PROMPTS_TABLES,
         gallery="results/figures/gallery.png",
-        images=lambda wildcards: [
-            STUDY.source(image) for batch in STUDY.image_batches.values() for image in batch
-        ],
         tensors=expand(
             "results/tensors/{input_name}/{batch}.h5", input_name=STUDY.inputs, batch=STUDY.image_batches
         ),
@@ -25,7 +23,6 @@ rule report:
         runtime=10,
     params:
         study=lambda wildcards: {"config": STUDY.config, "engines": ENGINES, "engine_note": ENGINE_NOTE},
-        prompts=lambda wildcards: prompt_sections(STUDY),
         classifiers=lambda wildcards: classifier_sections(STUDY, ENGINES),
         benchmarks=lambda wildcards: benchmarks(STUDY, ENGINES),
     message:

@@ -34,14 +34,14 @@ def main(
 ) -> None:
     """Count the images by the label that their prompt names and the label that was predicted.
 
-    predictions: a table of one engine. asked: image -> the text of its prompt; an image that
-    is not there is the user's own. labels: the classifier's, in order. table: the counts as
+    predictions: a table of one engine. asked: the name of a prompt -> its text; an image
+    without a prompt is the user's own. labels: the classifier's, in order. table: the counts as
     tab-separated text, a row for each label that a prompt names. figure: the same as a PNG.
     style: the fields of `plotting.Style`. Raises StudyError if there are no predictions.
     """
     counts = Counter()
     for row in read_predictions(predictions):
-        name = named_label(asked[row.image], labels) if row.image in asked else OWN_IMAGES
+        name = named_label(asked[row.prompt], labels) if row.prompt else OWN_IMAGES
         counts[name, row.predicted] += 1
     if not counts:
         raise StudyError(f"{predictions}: the table has no rows; there is nothing to count.")
@@ -139,11 +139,13 @@ def most_seen(counts: np.ndarray, keep: Sequence[bool]) -> tuple[np.ndarray, int
 
 if "snakemake" in globals():
     from promptflux.job import job
+    from promptflux.prompts import read_prompts
 
     with job(snakemake):  # noqa: F821
+        tables = snakemake.input.prompts  # noqa: F821
         main(
             predictions=snakemake.input.predictions,  # noqa: F821
-            asked=snakemake.params.asked,  # noqa: F821
+            asked={prompt.name: prompt.prompt for table in tables for prompt in read_prompts(table)},
             labels=snakemake.params.labels,  # noqa: F821
             classifier=snakemake.wildcards.classifier,  # noqa: F821
             table=snakemake.output.table,  # noqa: F821

@@ -1,7 +1,7 @@
 """Create the gallery: a wall of the study's images, those of one prompt side by side under its text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median_high
 from types import MappingProxyType
 
@@ -11,7 +11,6 @@ from PIL import Image
 from promptflux.plotting import ALARM, FAINT, MISSING, MUTED, Sheet, Style, legible, shorten, wrapped
 from promptflux.thumbnails import thumbnail
 
-MOST_GROUPS = 24
 MOST_IN_A_LINE = 6
 MOST_LINES, MOST_LINES_CAPTIONED = 2, 8  # of a group's images: under one text, or with one each
 MARGIN, GAP, BETWEEN = 0.3, 0.08, 0.32  # inches: around the wall, between images, between groups
@@ -20,34 +19,30 @@ LINE, CAPTION = 0.19, 0.2  # inches: a line of a heading, the room of an image's
 
 def main(
     *,
-    images: Sequence[str],
-    captions: Sequence[str],
-    rows: Sequence[str],
+    rows: Sequence[Mapping],
+    total: int,
     output: str,
     style: Mapping = MappingProxyType({}),
 ) -> None:
     """Write the gallery as a PNG.
 
-    images: paths of pictures. captions: for each its prompt, or its own name. rows: for each
-    the name of the group it hangs in; a group whose captions are all the same shows it once.
-    style: the fields of `plotting.Style`. A picture that cannot be read leaves a marked gap.
+    rows: of each its `name`, the paths of its first `images`, a caption for each in
+    `captions` (its prompt, or its own name; if they are all the same it is shown once), and
+    the `count` of all its images. total: how many rows the whole study has. style: the
+    fields of `plotting.Style`. A picture that cannot be read leaves a marked gap.
     """
-    groups: dict[str, Group] = {}
-    for image, caption, row in zip(images, captions, rows, strict=True):
-        group = groups.setdefault(row, Group(row))
-        group.images.append(image)
-        group.captions.append(caption)
     dpi = Style(**style).dpi
-    hang(list(groups.values()), dpi).save(output, dpi)
+    hang([Group(**row) for row in rows], total, dpi).save(output, dpi)
 
 
 @dataclass
 class Group:
-    """The images that share a row's name, and the caption of each."""
+    """The first images of a row, the caption of each, and how many images the row has in all."""
 
     name: str
-    images: list[str] = field(default_factory=list)
-    captions: list[str] = field(default_factory=list)
+    images: Sequence[str]
+    captions: Sequence[str]
+    count: int
 
     @property
     def alike(self) -> bool:
@@ -61,23 +56,22 @@ class Group:
         return text if self.alike and 2 * text.count(MISSING) <= len(text) else self.name
 
 
-def hang(groups: Sequence[Group], dpi: int) -> Sheet:
+def hang(groups: Sequence[Group], total: int, dpi: int) -> Sheet:
     """Place the groups in one column, or in two if there are many."""
-    shown = groups[:MOST_GROUPS]
     # What most groups need: one with many images must not make all the others narrow.
-    per_line = max(3, min(MOST_IN_A_LINE, median_high(len(group.images) for group in shown)))
-    few = len(shown) <= 6 and per_line <= 4
+    per_line = max(3, min(MOST_IN_A_LINE, median_high(group.count for group in groups)))
+    few = len(groups) <= 6 and per_line <= 4
     tile = 1.9 if few else 1.35
-    columns = 2 if len(shown) > 6 and per_line <= 4 else 1
+    columns = 2 if len(groups) > 6 and per_line <= 4 else 1
     width = per_line * (tile + GAP) - GAP
-    blocks = [Block(group, tile, per_line, dpi) for group in shown]
+    blocks = [Block(group, tile, per_line, dpi) for group in groups]
 
     tops, bottom = [], 0.9
     for side_by_side in lines_of(blocks, columns):
         tops += [bottom] * len(side_by_side)
         bottom += max(block.height for block in side_by_side) + BETWEEN
     sheet = Sheet(2 * MARGIN + columns * (width + 2 * BETWEEN) - 2 * BETWEEN, bottom - BETWEEN + MARGIN)
-    sheet.title("Gallery", summary(groups))
+    sheet.title("Gallery", summary(groups, total))
     canvas = Image.new("RGB", (round(sheet.width * dpi), round(sheet.height * dpi)), "white")
     for number, (block, top) in enumerate(zip(blocks, tops, strict=True)):
         block.place(sheet, canvas, MARGIN + number % columns * (width + 2 * BETWEEN), top)
@@ -92,11 +86,11 @@ def lines_of(items: list, length: int) -> list[list]:
     return [items[start : start + length] for start in range(0, len(items), length)]
 
 
-def summary(groups: Sequence[Group]) -> str:
+def summary(groups: Sequence[Group], total: int) -> str:
     """How many images of how many prompts there are, or how many of them are shown."""
-    if len(groups) > MOST_GROUPS:
-        return f"{MOST_GROUPS} of {len(groups):,} prompts shown"
-    images, prompts = sum(len(group.images) for group in groups), sum(group.alike for group in groups)
+    if total > len(groups):
+        return f"{len(groups)} of {total:,} prompts shown"
+    images, prompts = sum(group.count for group in groups), sum(group.alike for group in groups)
     text = f"{images:,} images" if images > 1 else "1 image"
     if prompts == len(groups):
         text += f" of {prompts} prompts" if prompts > 1 else " of 1 prompt"
@@ -110,10 +104,11 @@ class Block:
         self.group, self.tile, self.dpi = group, tile, dpi
         self.width = per_line * (tile + GAP) - GAP
         self.caption = 0.0 if group.alike else CAPTION
-        self.count = min(len(group.images), per_line * (MOST_LINES if group.alike else MOST_LINES_CAPTIONED))
+        most = per_line * (MOST_LINES if group.alike else MOST_LINES_CAPTIONED)
+        self.count = min(len(group.images), most)
         pictures = [thumbnail(image, round(tile * dpi)) for image in group.images[: self.count]]
         self.lines = [Line(pictures, tile * dpi) for pictures in lines_of(pictures, per_line)]
-        room = self.width - (1.2 if self.count < len(group.images) else 0.0)
+        room = self.width - (1.2 if self.count < group.count else 0.0)
         self.heading = wrapped(group.heading, room, 9, 2)
 
     @property
@@ -123,8 +118,8 @@ class Block:
 
     def place(self, sheet: Sheet, canvas: Image.Image, left: float, top: float) -> None:
         """Write the texts on `sheet` and paste the pictures on `canvas`, which has the same size."""
-        if self.count < len(self.group.images):
-            text = f"{self.count} of {len(self.group.images):,} images"
+        if self.count < self.group.count:
+            text = f"{self.count} of {self.group.count:,} images"
             sheet.text(left + self.width, top + 0.12, text, fontsize=7.5, color=MUTED, ha="right")
         for text in self.heading:
             sheet.text(left, top + 0.12, text, fontsize=9)
@@ -159,9 +154,8 @@ if "snakemake" in globals():
 
     with job(snakemake):  # noqa: F821
         main(
-            images=snakemake.input.images,  # noqa: F821
-            captions=snakemake.params.captions,  # noqa: F821
             rows=snakemake.params.rows,  # noqa: F821
+            total=snakemake.params.total,  # noqa: F821
             output=snakemake.output[0],  # noqa: F821
             style=snakemake.params.style,  # noqa: F821
         )

@@ -1,4 +1,4 @@
-"""Create the images of one batch of prompts: `images/{name}_{k}.png`.
+"""Create the images of one batch of prompts, `images/{name}_{k}.png`, and the list of their SHA-256 sums.
 
 An image whose recorded recipe is what would be made anyway is kept as it is; the model is
 loaded only if one is missing.
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from promptflux.checksums import write_checksums
 from promptflux.context import cut_off, cut_off_warning
 from promptflux.errors import StudyError
-from promptflux.files import whole
+from promptflux.files import sha256_of_file, whole
 from promptflux.job import note
 from promptflux.prompts import image_seed, read_prompts
 from promptflux.provenance import digest_of_model, read_provenance, write_png
@@ -26,23 +27,26 @@ class Request:
     recipe: dict
 
 
-def main(*, prompts: str, settings: dict, images: Sequence[str]) -> None:
-    """Make the PNGs `images`, whose names `{name}_{k}.png` say whose they are.
+def main(*, prompts: str, settings: dict, images: Sequence[str], folder: str, checksums: str) -> None:
+    """Make the PNGs `{folder}/{image}.png`, where an image is `{name}_{k}`, and then their list `checksums`.
 
     prompts: the prompts table. settings: `promptflux.study.Generator.settings()`.
     Each file is an 8-bit RGB PNG that holds its provenance (`promptflux.provenance`).
     Raises StudyError if the model cannot be loaded or cannot do what is asked.
     """
-    wanted = requests(prompts, settings, images)
+    wanted = requests(prompts, settings, [Path(folder) / f"{image}.png" for image in images])
     missing = [request for request in wanted if read_provenance(request.path).get("recipe") != request.recipe]
     note(
         f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make"
     )
     if missing:
         make(missing, settings)
+    # The names in the list are relative to the folder above: `cd results && sha256sum -c checksums/*.sha256`.
+    sums = {f"{Path(folder).name}/{request.path.name}": sha256_of_file(request.path) for request in wanted}
+    write_checksums(checksums, sums)
 
 
-def requests(prompts: str, settings: dict, images: Sequence[str]) -> list[Request]:
+def requests(prompts: str, settings: dict, images: Sequence[Path]) -> list[Request]:
     """A request for each of `images`, in their order."""
     model = settings["model"]
     if settings["revision"] is None:
@@ -50,7 +54,7 @@ def requests(prompts: str, settings: dict, images: Sequence[str]) -> list[Reques
     shared = {key: value for key, value in settings.items() if key not in ("model", "seed")}
     by_name = {prompt.name: prompt for prompt in read_prompts(prompts)}
     wanted = []
-    for image in map(Path, images):
+    for image in images:
         name, _, k = image.stem.rpartition("_")
         if name not in by_name:
             raise StudyError(
@@ -230,5 +234,7 @@ if "snakemake" in globals():
         main(
             prompts=snakemake.input.prompts,  # noqa: F821
             settings=snakemake.params.settings,  # noqa: F821
-            images=snakemake.output,  # noqa: F821
+            images=snakemake.params.images,  # noqa: F821
+            folder="results/images",
+            checksums=snakemake.output.checksums,  # noqa: F821
         )

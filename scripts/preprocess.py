@@ -114,12 +114,14 @@ if "snakemake" in globals():
     from promptflux.job import job
 
     with job(snakemake):  # noqa: F821
+        names = snakemake.params.images  # noqa: F821
+        folder = f"results/preprocessed/{snakemake.wildcards.input_name}"  # noqa: F821
         main(
-            images=snakemake.input.images,  # noqa: F821
-            names=[Path(picture).stem for picture in snakemake.output.pictures],  # noqa: F821
+            images=snakemake.input.own or [f"results/images/{name}.png" for name in names],  # noqa: F821
+            names=names,
             input_spec=snakemake.params.input_spec,  # noqa: F821
             on_bad_image=snakemake.params.on_bad_image,  # noqa: F821
             tensors=snakemake.output.tensors,  # noqa: F821
-            pictures=snakemake.output.pictures,  # noqa: F821
+            pictures=[f"{folder}/{name}.png" for name in names],
             threads=snakemake.threads,  # noqa: F821
         )

@@ -19,6 +19,8 @@ from PIL import Image
 import promptflux
 from promptflux.files import whole
 from promptflux.inputs import InputSpec
+from promptflux.limits import MOST_PROMPTS
+from promptflux.prompts import image_names, read_prompts
 from promptflux.provenance import read_provenance
 from promptflux.tables import Prediction, read_predictions, read_table
 from promptflux.tensors import open_predictions, open_tensors
@@ -26,7 +28,6 @@ from promptflux.thumbnails import data_uri, displayed, scaled, thumbnail
 
 # A study of a thousand prompts must still open in a browser.
 MOST_THUMBNAILS = 60
-MOST_PROMPTS = 200
 MOST_PREDICTIONS = 200
 MOST_DRAWN_IMAGES = 8  # images a classifier whose figures are in the page
 DPI = 130  # of a figure that does not say
@@ -156,6 +157,20 @@ def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
                     detail[name] = values
                     sources[name] = Source(path, row, tuple(size), mode, problem)
     return sources
+
+
+def prompt_sections(table: str, seed: int, images_per_prompt: int) -> list[dict]:
+    """What the page shows of each prompt of a prompts table; see `main`."""
+    return [
+        {
+            "name": prompt.name,
+            "prompt": prompt.prompt,
+            "negative_prompt": prompt.negative_prompt,
+            "seed": seed if prompt.seed is None else prompt.seed,
+            "images": [f"results/images/{image}.png" for image in image_names(prompt, images_per_prompt)],
+        }
+        for prompt in read_prompts(table)
+    ]
 
 
 def names_of(prompt: Mapping) -> list[str]:
@@ -404,9 +419,14 @@ if "snakemake" in globals():
     from promptflux.job import job
 
     with job(snakemake):  # noqa: F821
+        generator = snakemake.params.study["config"]["generator"]  # noqa: F821
         main(
             study=snakemake.params.study,  # noqa: F821
-            prompts=snakemake.params.prompts,  # noqa: F821
+            prompts=[
+                section
+                for table in snakemake.input.prompts  # noqa: F821
+                for section in prompt_sections(table, generator["seed"], generator["images_per_prompt"])
+            ],
             gallery=snakemake.input.gallery,  # noqa: F821
             classifiers=snakemake.params.classifiers,  # noqa: F821
             tensors=snakemake.input.tensors,  # noqa: F821

@@ -99,8 +99,11 @@ def classify(folder: Path, images: dict[str, str], drawn: list[str], **changes) 
         output=paths["predictions"],
         device="cpu",
     )
-    prompts = {name: name.rpartition("_")[0] for name in images if name[-1].isdigit()}
-    predictions.main(batches=[paths["predictions"]], output=paths["table"], prompts=prompts)
+    predictions.main(generated=[], own=[paths["predictions"]], output=paths["table"])
+    lines = [line.split("\t") for line in Path(paths["table"]).read_text(encoding="utf-8").splitlines()]
+    for cells in lines[1:]:  # a study's files hold either kind, this one both
+        cells[1] = cells[0].rpartition("_")[0] if cells[0][-1].isdigit() else ""
+    Path(paths["table"]).write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
     Path(paths["architecture"]).write_text(str(Network(spec)), encoding="utf-8")
     return paths
 
@@ -133,7 +136,7 @@ def draw(
     spec = load_spec(files["spec"])
     confusion.main(
         predictions=files["table"],
-        asked={Path(path).stem: prompt["prompt"] for prompt in prompts for path in prompt["images"]},
+        asked={prompt["name"]: prompt["prompt"] for prompt in prompts},
         labels=spec.labels,
         classifier="small",
         table=str(figure_folder / "confusion.tsv"),
@@ -141,10 +144,14 @@ def draw(
         style=style,
     )
     gallery_path = str(folder / "figures" / "gallery.png")
+    rows = [
+        {"name": it["name"], "images": it["images"], "captions": [it["prompt"]] * count, "count": count}
+        for it in prompts
+    ]
+    rows.append({"name": "own", "images": list(own.values()), "captions": list(own), "count": len(own)})
     gallery.main(
-        images=[*images.values(), *own.values()],
-        captions=[prompt["prompt"] for prompt in prompts for _ in prompt["images"]] + list(own),
-        rows=[prompt["name"] for prompt in prompts for _ in prompt["images"]] + ["own"] * len(own),
+        rows=rows[:24],
+        total=len(rows),
         output=gallery_path,
         style=style,
     )

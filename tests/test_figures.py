@@ -237,12 +237,19 @@ def test_a_dollar_is_a_dollar():
 
 
 def hang(tmp_path, photo, counts: dict[str, int], captions=None):
-    names = [(name, k) for name, count in counts.items() for k in range(count)]
+    rows = [
+        {
+            "name": name,
+            "images": [str(photo)] * count,
+            "captions": [(captions or HOSTILE).get(name, f"{name} {k}") for k in range(count)],
+            "count": count,
+        }
+        for name, count in counts.items()
+    ]
     output = tmp_path / "gallery.png"
     gallery.main(
-        images=[str(photo)] * len(names),
-        captions=[(captions or HOSTILE).get(name, f"{name} {k}") for name, k in names],
-        rows=[name for name, _ in names],
+        rows=rows,
+        total=len(rows),
         output=str(output),
         style={"dpi": 40},
     )
@@ -268,11 +275,11 @@ def test_a_picture_that_cannot_be_read_leaves_a_gap(tmp_path, photo):
 
 
 def test_the_gallery_says_what_it_leaves_out():
-    groups = [gallery.Group(f"p{number}", ["x.png"], ["text"]) for number in range(30)]
-    assert gallery.summary(groups) == "24 of 30 prompts shown"
-    assert gallery.summary(groups[:3]) == "3 images of 3 prompts"
-    own = gallery.Group("own", ["a.png", "b.png"], ["a", "b"])
-    assert gallery.summary([*groups[:1], own]) == "3 images"
+    groups = [gallery.Group(f"p{number}", ["x.png"], ["text"], 1) for number in range(24)]
+    assert gallery.summary(groups, total=30) == "24 of 30 prompts shown"
+    assert gallery.summary(groups[:3], total=3) == "3 images of 3 prompts"
+    own = gallery.Group("own", ["a.png", "b.png"], ["a", "b"], 2)
+    assert gallery.summary([*groups[:1], own], total=2) == "3 images"
 
 
 # Confusion -----------------------------------------------------------------------------
@@ -307,15 +314,15 @@ def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path
         ("own_2", "city"),
     ]
     lines = [["image", "prompt", "predicted", "confidence", *LABELS]]
-    lines += [[image, image.rpartition("_")[0], predicted, "1", "0", "0", "1"] for image, predicted in rows]
+    prompts = {image: image.rpartition("_")[0] if "own" not in image else "" for image, _ in rows}
+    lines += [[image, prompts[image], predicted, "1", "0", "0", "1"] for image, predicted in rows]
     table = tmp_path / "torch.tsv"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
-    asked = {"a_1": "forests", "a_2": "a forest", "b_1": "the city", "c_1": "nothing of these"}
 
-    def run(asked):
+    def run():
         confusion.main(
             predictions=str(table),
-            asked=asked,
+            asked={"a": "a forest", "b": "the city", "c": "nothing of these"},
             labels=LABELS,
             classifier="small",
             table=str(tmp_path / "confusion.tsv"),
@@ -325,28 +332,32 @@ def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path
         lines = (tmp_path / "confusion.tsv").read_text(encoding="utf-8").splitlines()
         return [line.split("\t") for line in lines]
 
-    assert run(asked) == [
+    assert run() == [
         ["asked", *LABELS],
         ["forest", "1", "1", "0"],
         ["city", "0", "1", "0"],
         ["(none named)", "0", "0", "1"],
         ["(own images)", "1", "1", "0"],
     ]
-    assert run({}) == [["asked", *LABELS], ["(own images)", "2", "3", "1"]]
+    own = [[cells[0], "", *cells[2:]] for cells in lines[1:]]
+    table.write_text("".join("\t".join(line) + "\n" for line in [lines[0], *own]), encoding="utf-8")
+    assert run() == [["asked", *LABELS], ["(own images)", "2", "3", "1"]]
     table.write_text("\t".join(lines[0]) + "\n", encoding="utf-8")
     with pytest.raises(StudyError, match="no rows"):
-        run(asked)
+        run()
 
 
 def test_a_confusion_of_a_thousand_labels_draws_those_that_matter(tmp_path):
     labels = [f"label {number}" for number in range(1000)]
     lines = [["image", "prompt", "predicted", "confidence", *labels]]
-    lines += [[f"a_{number}", "a", labels[500 + number % 7], "1", *["0"] * 1000] for number in range(50)]
+    lines += [
+        [f"a{number}_1", f"a{number}", labels[500 + number % 7], "1", *["0"] * 1000] for number in range(50)
+    ]
     table = tmp_path / "torch.tsv"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
     confusion.main(
         predictions=str(table),
-        asked={f"a_{number}": f"a label {number % 3} here" for number in range(50)},
+        asked={f"a{number}": f"a label {number % 3} here" for number in range(50)},
         labels=labels,
         classifier="wide",
         table=str(tmp_path / "confusion.tsv"),

@@ -37,7 +37,9 @@ class Study:
         generate.main(
             prompts=str(table),
             settings=study.generator.settings(),
-            images=[str(path) for path in paths],
+            images=names,
+            folder=str(self.folder / "images"),
+            checksums=str(self.folder / "checksums" / "prompts.sha256"),
         )
         return {path.stem: path.read_bytes() for path in paths}
 

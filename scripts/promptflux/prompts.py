@@ -88,6 +88,12 @@ def _check_header(path: str | Path, header: list[str]) -> None:
             raise StudyError(f"{path}: the column {column} stands there twice.")
 
 
+def image_names(prompt: Prompt, images_per_prompt: int) -> list[str]:
+    """The names of a prompt's images: `{name}_1`, `{name}_2`, ...; as many as it asks for itself, or the default."""
+    count = prompt.images or images_per_prompt
+    return [f"{prompt.name}_{k}" for k in range(1, count + 1)]
+
+
 def image_seed(seed: int, name: str, k: int) -> int:
     """The seed of image `k` of the prompt `name`: 0 to 2^53 - 1, which JSON keeps exactly.
 

@@ -1,7 +1,9 @@
 """Which files of `results/` hold what, for the rules that gather them."""
 
 from collections.abc import Sequence
+from itertools import islice
 
+from promptflux.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
 from promptflux.spec import Spec
 from promptflux.study import Study
 
@@ -18,32 +20,46 @@ def figures_of(spec: Spec, image: str) -> list[str]:
     return [f"results/figures/{spec.name}/{image}/{name}.png" for name in names]
 
 
-def gallery(study: Study) -> list[tuple[str, str, str]]:
-    """What hangs in the gallery: of each image its file, its caption and the row it hangs in."""
-    generated = study.prompt_of_image.items()
-    return [(study.source(image), prompt.prompt, prompt.name) for image, prompt in generated] + [
-        (str(image.path), image.name, "Your own images") for image in study.own_images.values()
+def sources_of(paths: Sequence[str], study: Study) -> list[str]:
+    """What a rule takes as input for images: the checksums of their batches, and the user's own files."""
+    wanted = set(paths)
+    lists = [
+        f"results/checksums/{batch}.sha256"
+        for batch in study.prompts_of
+        if any(study.source(image) in wanted for image in study.image_batches[batch])
     ]
+    return lists + [str(image.path) for image in study.own_images.values() if str(image.path) in wanted]
 
 
-def prompt_sections(study: Study) -> list[dict]:
-    """What the report shows of each prompt."""
-    return [
-        {
-            "name": prompt.name,
-            "prompt": prompt.prompt,
-            "negative_prompt": prompt.negative_prompt,
-            "seed": study.generator.seed if prompt.seed is None else prompt.seed,
-            "images": [study.source(image) for image in study.images_of(prompt)],
+def gallery(study: Study) -> list[dict]:
+    """The gallery's rows: the first prompts, and the user's own images as one.
+
+    A row: `name`, the files of its first `images`, a caption for each in `captions`, and the `count` of all.
+    """
+
+    def row(name: str, images: list[str], caption: str | None) -> dict:
+        shown = images[:MOST_GALLERY_IMAGES]
+        return {
+            "name": name,
+            "images": [study.source(image) for image in shown],
+            "captions": [caption or image for image in shown],
+            "count": len(images),
         }
-        for prompt in study.prompts
+
+    rows = [
+        row(prompt.name, study.images_of(prompt), prompt.prompt)
+        for prompt in islice(study.prompts, MOST_GALLERY_ROWS)
     ]
+    if study.own_images:
+        rows.append(row("Your own images", list(study.own_images), None))
+    return rows[:MOST_GALLERY_ROWS]
 
 
 def classifier_sections(study: Study, engines: Sequence[str]) -> list[dict]:
     """What the report shows of each classifier: texts, and the paths of its files."""
     architecture = "architecture" if "flux" in engines else "architecture_torch"
     both = len(engines) == 2
+    first = list(islice(study.image_batches, 1))  # one tells which versions ran
     return [
         {
             "name": name,
@@ -52,7 +68,7 @@ def classifier_sections(study: Study, engines: Sequence[str]) -> list[dict]:
             "architecture": f"results/models/{name}_{architecture}.txt",
             "predictions": {engine: f"results/predictions/{name}/{engine}.tsv" for engine in engines},
             "batches": {
-                engine: [f"results/predictions/{name}/{engine}/{batch}.h5" for batch in study.image_batches]
+                engine: [f"results/predictions/{name}/{engine}/{batch}.h5" for batch in first]
                 for engine in engines
             },
             "parity": f"results/parity/{name}.tsv" if both else None,

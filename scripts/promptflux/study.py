@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +15,7 @@ from promptflux.errors import StudyError
 from promptflux.files import sha256_of_text
 from promptflux.images import OwnImage, list_images
 from promptflux.inputs import InputSpec
-from promptflux.prompts import Prompt, batches, read_prompts
+from promptflux.prompts import Prompt, batches, image_names, read_prompts
 from promptflux.provenance import model_files
 from promptflux.schema import problems, shorten, typed
 from promptflux.spec import Spec, load_spec
@@ -88,8 +89,7 @@ class Study:
 
     def images_of(self, prompt: Prompt) -> list[str]:
         """The names of a prompt's images: `{name}_1`, `{name}_2`, ..."""
-        count = prompt.images or self.generator.images_per_prompt
-        return [f"{prompt.name}_{k}" for k in range(1, count + 1)]
+        return image_names(prompt, self.generator.images_per_prompt)
 
     def source(self, image: str) -> str:
         """The file of an image: a user's own, or one to be generated."""
@@ -97,9 +97,26 @@ class Study:
         return str(own.path) if own else f"results/images/{image}.png"
 
     def chosen_in(self, batch: str) -> list[str]:
-        """The images of a batch that get figures of their own."""
-        members = set(self.image_batches[batch])
-        return [image for image in self.chosen if image in members]
+        """The images of a batch that get figures of their own, in the batch's order."""
+        chosen = set(self.chosen)
+        return [image for image in self.image_batches[batch] if image in chosen]
+
+    def lost_and_edited(self, results: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Of each batch made before, the images that are gone since, and those that somebody wrote since.
+
+        results: the folder of the results. A batch was made if its list of checksums is
+        there; every image that it made is older than this list.
+        """
+        listed = _times_of_files(results / "checksums")
+        there = _times_of_files(results / "images")
+        lost, edited = {}, {}
+        for batch in self.prompts_of:
+            made = listed.get(f"{batch}.sha256")
+            if made is not None:
+                times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
+                lost[batch] = [image for image, time in times.items() if time is None]
+                edited[batch] = [image for image, time in times.items() if time is not None and time > made]
+        return lost, edited
 
     def request_digest(self, batch: str) -> str:
         """A digest of all that a batch's images depend on; it changes when one of them would."""
@@ -170,13 +187,21 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     )
     by_name = {prompt.name: prompt for prompt in prompts}
     if prompts:
-        for batch, names in batches(by_name, generator.prompts_per_job, "prompts").items():
+        for batch, names in batches(sorted(by_name), generator.prompts_per_job, "prompts").items():
             study.prompts_of[batch] = [by_name[name] for name in names]
             study.image_batches[batch] = [image for name in names for image in study.images_of(by_name[name])]
     study.image_batches.update(batches(study.own_images, OWN_IMAGES_PER_BATCH, "images"))
     _check_image_names(study)
     study.chosen.extend(_chosen(study, config["figures"]["images"]))
     return study
+
+
+def _times_of_files(folder: Path) -> dict[str, int]:
+    """The modification time in ns of each file of a folder, by name; empty if there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_mtime_ns for entry in entries}
 
 
 def _prompts_path(config: dict, folders: list[Path]) -> str | None:

@@ -1,0 +1,5 @@
+"""How much of a large study is shown, so that its pictures and its report stay small."""
+
+MOST_GALLERY_ROWS = 24  # a prompt each, or the user's own images
+MOST_GALLERY_IMAGES = 48  # in a row
+MOST_PROMPTS = 200  # listed in the report
