@@ -19,6 +19,7 @@ include: "rules/infer.smk"
 include: "rules/parity.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/record.smk"
 include: "rules/train.smk"
 
 
@@ -30,3 +31,5 @@ rule all:
     default_target: True
     input:
         "results/report.html",
+        "results/manifest.sha256",
+        LOST_IMAGES,

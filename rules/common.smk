@@ -5,6 +5,7 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from promptflux.changes import changes, listed
 from promptflux.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
@@ -46,21 +47,23 @@ ENGINES, ENGINE_NOTE = read_engines()
 config.clear()
 
 
-# The images that generate declares, and those that preprocess takes one by one, batch by batch.
-# See rules/generate.smk.
-REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
-LOST_IMAGES, EDITED_IMAGES = STUDY.lost_and_edited(Path("results"))
-DECLARED_IMAGES, SEEN_IMAGES = [STUDY.image_batches] * 2 if REMOTE_STORAGE else (LOST_IMAGES, EDITED_IMAGES)
-
-
-# A study of the user's own images alone has no table.
-PROMPTS_TABLES = [STUDY.prompts_path] if STUDY.prompts_path else []
-
-
 def images_of(names):
     """The files of generated images."""
     return [f"results/images/{name}.png" for name in names]
 
+
+# The images that generate declares, and those that preprocess takes one by one, batch by batch.
+# See rules/generate.smk.
+REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
+LOST, EDITED = STUDY.lost_and_edited(Path("results"))
+DECLARED_IMAGES, SEEN_IMAGES = [STUDY.image_batches] * 2 if REMOTE_STORAGE else (LOST, EDITED)
+LOST_IMAGES = [file for names in LOST.values() for file in images_of(names)]
+
+# A study of the user's own images alone has no table.
+PROMPTS_TABLES = [STUDY.prompts_path] if STUDY.prompts_path else []
+PREDICTION_TABLES = expand(
+    "results/predictions/{classifier}/{engine}.tsv", classifier=STUDY.classifiers, engine=ENGINES
+)
 
 # The engine that the figures show (its files are like the other's), and how they look.
 FIGURE_ENGINE = ENGINES[0]
@@ -80,6 +83,28 @@ def prompt_warnings():
     unknown = unknown_words(folder, prompts.values())
     found = [unknown_words_warning(STUDY.config["generator"]["model"], unknown)] if unknown else []
     return found + context_warnings(folder, prompts)
+
+
+def changes_since_last_run():
+    """What differs from the last complete run, and from the images that it made, a sentence each."""
+    found = changes(STUDY.config, STUDY.prompts, "results/study.json")
+    for images, what in (
+        (LOST, ("is gone and is made again", "are gone and are made again")),
+        (EDITED, ("was edited and is preprocessed again", "were edited and are preprocessed again")),
+    ):
+        if names := [name for batch in images.values() for name in batch]:
+            found.append(f"results/images: {listed(names)} {what[len(names) > 1]}.")
+    return found
+
+
+# A dry-run shows this before Snakemake's own plan.
+if workflow.is_main_process and (sentences := changes_since_last_run()):
+    print(
+        "Since the last complete run:",
+        *(f"  {sentence}" for sentence in sentences),
+        sep="\n",
+        file=sys.stderr,
+    )
 
 
 wildcard_constraints:

@@ -1,5 +1,6 @@
 """Create the report: one HTML page, with everything in it, on what was asked and what came out."""
 
+import json
 import os
 import platform
 import re
@@ -20,15 +21,17 @@ import promptflux
 from promptflux.files import whole
 from promptflux.inputs import InputSpec
 from promptflux.limits import MOST_PROMPTS
-from promptflux.prompts import image_names, read_prompts
+from promptflux.prompts import Prompt, image_names
 from promptflux.provenance import read_provenance
 from promptflux.tables import Prediction, read_predictions, read_table
 from promptflux.tensors import open_predictions, open_tensors
 from promptflux.thumbnails import data_uri, displayed, scaled, thumbnail
+from promptflux.times import draw_times, read_times, seconds
 
 # A study of a thousand prompts must still open in a browser.
 MOST_THUMBNAILS = 60
 MOST_PREDICTIONS = 200
+MOST_DIFFERENCES = 50
 MOST_DRAWN_IMAGES = 8  # images a classifier whose figures are in the page
 DPI = 130  # of a figure that does not say
 
@@ -37,14 +40,6 @@ PACKAGES = (
     *("matplotlib", "jinja2", "pyyaml", "snakemake"),
 )
 ENGINES = {"torch": "PyTorch", "flux": "Flux"}
-STAGES = {
-    "generate": "Generating the images",
-    "preprocess": "Preprocessing",
-    "infer_torch": "Inference in PyTorch",
-    "infer_flux": "Inference in Flux",
-    "parity": "Comparing the engines",
-    "figures": "Drawing the figures",
-}
 CAPTIONS = {
     "loaded_image_verification": (
         "What the network got: the tensor as a picture, how often each value occurs in it, and where it came "
@@ -74,7 +69,9 @@ def main(
     classifiers: Sequence[Mapping],
     tensors: Sequence[str],
     benchmarks: Mapping[str, Sequence[str]],
+    verified: str | None,
     output: str,
+    times_figure: str,
 ) -> None:
     """Write the report to `output`; links in it are relative to its folder.
 
@@ -84,7 +81,8 @@ def main(
     its `architecture`, `confusion`, `parity` and `parity_figure` (or None), `predictions`
     (engine -> table) and `figures` (a list of `image` and `paths`); if known, `accuracy` (0..1)
     and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
-    stage -> Snakemake's benchmark files, of which some may be missing.
+    stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
+    `verify`, if there is one. times_figure: a PNG that is drawn of the benchmarks.
     """
     folder = Path(output).parent
     sources = read_sources(tensors)
@@ -95,6 +93,8 @@ def main(
     }
     own = [name for name in sources if name not in paths]
     thumbnails = make_thumbnails(chosen_for_thumbnails(prompts, own), paths, sources)
+    times = read_times(benchmarks)
+    draw_times(times, times_figure)
     environment = Environment(
         loader=FileSystemLoader(Path(promptflux.__file__).parent),
         autoescape=True,
@@ -120,7 +120,9 @@ def main(
         image_folder=link(next(iter(paths.values())), folder, parent=True) if paths else None,
         gallery=picture(gallery),
         classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
-        times=read_times(benchmarks),
+        times=times,
+        times_figure=picture(times_figure),
+        verified=read_verified(verified) if verified else None,
         made_with=common_provenance([paths[name] for name in thumbnails if name in paths]),
         versions=versions(),
         engines=engine_versions(classifiers),
@@ -159,8 +161,8 @@ def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
     return sources
 
 
-def prompt_sections(table: str, seed: int, images_per_prompt: int) -> list[dict]:
-    """What the page shows of each prompt of a prompts table; see `main`."""
+def prompt_sections(rows: Sequence[Mapping], seed: int, images_per_prompt: int) -> list[dict]:
+    """What the page shows of each prompt, a row of the prompts table; see `main`."""
     return [
         {
             "name": prompt.name,
@@ -169,7 +171,7 @@ def prompt_sections(table: str, seed: int, images_per_prompt: int) -> list[dict]
             "seed": seed if prompt.seed is None else prompt.seed,
             "images": [f"results/images/{image}.png" for image in image_names(prompt, images_per_prompt)],
         }
-        for prompt in read_prompts(table)
+        for prompt in (Prompt(**row) for row in rows)
     ]
 
 
@@ -279,6 +281,24 @@ def read_parity(path: str) -> dict:
     return {"header": header, "rows": rows, "failed": any("FAIL" in row for row in rows)}
 
 
+def read_verified(path: str) -> dict:
+    """A table of `verify`: the `files`, how many are the `same` bytes, and the `rows` of the others, a few of them.
+
+    `largest`, `mean`: of the differences of pixels, 0..255, over the images that differ; None without one.
+    """
+    rows = list(read_table(path))[1:]
+    others = [row for row in rows if row[1] != "same bytes"]
+    pixels = [row for row in others if row[0].endswith(".png") and len(row) > 3 and row[2]]
+    return {
+        "files": len(rows),
+        "same": len(rows) - len(others),
+        "rows": others[:MOST_DIFFERENCES],
+        "others": len(others),
+        "largest": max((float(row[2]) for row in pixels), default=None),
+        "mean": float(np.mean([float(row[3]) for row in pixels])) if pixels else None,
+    }
+
+
 def captioned(paths: Sequence[str]) -> Iterator[dict]:
     """The figures of one image, each with a caption that says how to read it."""
     for path in paths:
@@ -304,41 +324,6 @@ def picture(path: str) -> dict:
 
 
 # Where the time went, and with what ----------------------------------------------------
-
-
-def read_times(benchmarks: Mapping[str, Sequence[str]]) -> list[dict]:
-    """Of each stage that was measured: `name`, `jobs`, `seconds` (their sum), `memory` (the most, in MB)."""
-    times = []
-    for stage, paths in benchmarks.items():
-        measured = [line for path in paths if Path(path).is_file() for line in benchmark_lines(path)]
-        if measured:
-            memory = [float(line["max_rss"]) for line in measured if is_number(line.get("max_rss"))]
-            times.append(
-                {
-                    "name": STAGES.get(stage, stage),
-                    "jobs": len(measured),
-                    "seconds": sum(float(line["s"]) for line in measured),
-                    "memory": max(memory, default=None),
-                }
-            )
-    return times
-
-
-def benchmark_lines(path: str) -> Iterator[dict[str, str]]:
-    """The lines of a Snakemake benchmark that have a time."""
-    header, *lines = read_table(path)
-    for line in lines:
-        named = dict(zip(header, line, strict=False))
-        if is_number(named.get("s")):
-            yield named
-
-
-def is_number(text: str | None) -> bool:
-    """Whether a cell holds a number; Snakemake writes `NA` or `-` for what it could not measure."""
-    try:
-        return text is not None and float(text) >= 0
-    except ValueError:
-        return False
 
 
 def common_provenance(paths: Sequence[str]) -> dict:
@@ -397,17 +382,6 @@ def link(path: str, folder: Path, *, parent: bool = False, levels: int = 1) -> s
     return quote(os.path.relpath(target, folder)) + ("/" if parent else "")
 
 
-def seconds(value: float) -> str:
-    """A duration: 0.4 s, 12 s, 3 min 20 s, 1 h 5 min."""
-    if value < 10:
-        return f"{value:.1f} s"
-    whole_seconds = round(value)
-    hours, minutes = whole_seconds // 3600, whole_seconds // 60 % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole_seconds % 60} s" if minutes else f"{whole_seconds} s"
-
-
 def percent(value: float) -> str:
     """A share of 1: 93.1%, but not 100.0% for what is less than 1."""
     if 0.9995 <= value < 1:
@@ -419,17 +393,20 @@ if "snakemake" in globals():
     from promptflux.job import job
 
     with job(snakemake):  # noqa: F821
-        generator = snakemake.params.study["config"]["generator"]  # noqa: F821
+        asked = json.loads(Path(snakemake.input.study).read_text(encoding="utf-8"))  # noqa: F821
+        generator = asked["config"]["generator"]
         main(
-            study=snakemake.params.study,  # noqa: F821
-            prompts=[
-                section
-                for table in snakemake.input.prompts  # noqa: F821
-                for section in prompt_sections(table, generator["seed"], generator["images_per_prompt"])
-            ],
+            study={
+                "config": asked["config"],
+                "engines": snakemake.params.engines,  # noqa: F821
+                "engine_note": snakemake.params.engine_note,  # noqa: F821
+            },
+            prompts=prompt_sections(asked["prompts"], generator["seed"], generator["images_per_prompt"]),
             gallery=snakemake.input.gallery,  # noqa: F821
             classifiers=snakemake.params.classifiers,  # noqa: F821
             tensors=snakemake.input.tensors,  # noqa: F821
             benchmarks=snakemake.params.benchmarks,  # noqa: F821
-            output=snakemake.output[0],  # noqa: F821
+            verified=snakemake.input.verified or None,  # noqa: F821
+            output=snakemake.output.report,  # noqa: F821
+            times_figure=snakemake.output.times,  # noqa: F821
         )

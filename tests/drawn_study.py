@@ -183,6 +183,7 @@ def draw(
         ],
         "tensors": [files["tensors"]],
         "benchmarks": {},
+        "verified": None,
     }
 
 

@@ -8,6 +8,8 @@ import pytest
 import report
 from drawn_study import HOSTILE, draw
 
+from promptflux.times import seconds
+
 VOID = {"meta", "img", "br", "image", "use", "link", "hr"}
 
 
@@ -53,7 +55,7 @@ def study(tmp_path_factory):
 def write(study, **changes) -> Page:
     folder, arguments = study
     output = folder / "report.html"
-    report.main(**{**arguments, **changes}, output=str(output))
+    report.main(**{**arguments, **changes}, output=str(output), times_figure=str(folder / "times.png"))
     return Page(output)
 
 
@@ -131,7 +133,23 @@ def test_where_the_time_went(study, tmp_path):
     page = write(study, benchmarks={"generate": paths, "infer_flux": paths[3:]})
     assert "Generating the images 1 min 45 s 2 1,500 MB" in page.text
     assert "Inference in Flux" not in page.text
+    assert len(page.all("img")) == 1 + len(write(study).all("img"))
     assert "No stage has been measured." in write(study).text
+
+
+def test_how_far_another_run_is(study, tmp_path):
+    table = tmp_path / "verify.tsv"
+    header = "file\tverdict\tlargest_difference\tmean_difference\n"
+    table.write_text(header + "images/a_1.png\tsame bytes\t0\t0\n", encoding="utf-8")
+    assert "All files are the same bytes (1)." in write(study, verified=str(table)).text
+    with table.open("a") as file:
+        file.write("images/b_1.png\tdiffers\t3\t0.25\nimages/c_1.png\tnot there\t\t\n")
+    text = write(study, verified=str(table)).text
+    assert (
+        "1 of 3 files are the same bytes. Where images differ, they do by at most 3 of 255, by 0.25" in text
+    )
+    assert "images/c_1.png not there" in text
+    assert "Compared with another run" not in write(study).text
 
 
 def test_what_it_was_made_with(study):
@@ -152,7 +170,7 @@ def test_a_large_study_makes_a_small_page(tmp_path, monkeypatch):
     texts = {f"prompt{number}": f"A city, number {number} " + "x" * 300 for number in range(250)}
     arguments = draw(tmp_path, texts, count=1, images_drawn=3)
     output = tmp_path / "report.html"
-    report.main(**arguments, output=str(output))
+    report.main(**arguments, output=str(output), times_figure=str(tmp_path / "times.png"))
     page = Page(output)
     assert output.stat().st_size < 5e6
     assert len(page.all("image")) == 60
@@ -174,7 +192,7 @@ def test_a_large_study_makes_a_small_page(tmp_path, monkeypatch):
     ],
 )
 def test_durations(value, text):
-    assert report.seconds(value) == text
+    assert seconds(value) == text
 
 
 def test_shares():

@@ -98,10 +98,15 @@ def benchmarks(study: Study, engines: Sequence[str]) -> dict[str, list[str]]:
         "generate": [f"generate/{batch}" for batch in study.prompts_of],
         "preprocess": [f"preprocess/{name}/{batch}" for name in study.inputs for batch in batches],
     }
+    jobs["models"] = [f"import_weights/{name}" for name in classifiers]
+    if "flux" in engines:
+        jobs["models"] += [f"export_bson/{name}" for name in classifiers]
     for engine in engines:
         jobs[f"infer_{engine}"] = [
             f"infer_{engine}/{name}/{batch}" for name in classifiers for batch in batches
         ]
     drawn = [f"figures/{name}_{batch}" for name in classifiers for batch in batches if study.chosen_in(batch)]
+    if len(engines) == 2:
+        jobs["parity"] = [f"parity/{name}" for name in classifiers]
     jobs["figures"] = ["gallery", *drawn]
     return {stage: [f"results/benchmarks/{job}.tsv" for job in names] for stage, names in jobs.items()}

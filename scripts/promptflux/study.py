@@ -65,7 +65,7 @@ class Study:
 
     `image_batches`: batch -> its image names. `prompts_of`: batch -> its prompts (batches of
     generated images only). `own_images`: image name -> its file. `chosen`: the images that
-    get figures of their own, in order.
+    get figures of their own, in order. `reference`: the run to compare with, if any.
     """
 
     config: dict
@@ -77,6 +77,19 @@ class Study:
     image_batches: dict[str, list[str]]
     classifiers: dict[str, Spec]
     chosen: list[str]
+    reference: Path | None
+
+    @property
+    def reference_files(self) -> list[str]:
+        """What stands for the run to compare with: a list of SHA-256 sums, its own if it is a folder that has one."""
+        if self.reference is None:
+            return []
+        candidates = [
+            self.reference,
+            self.reference / "manifest.sha256",
+            self.reference / "results/manifest.sha256",
+        ]
+        return [str(path) for path in candidates if path.is_file()]
 
     @property
     def inputs(self) -> dict[str, InputSpec]:
@@ -168,6 +181,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     prompts_path = attempt(_prompts_path, config, folders, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
     generator = attempt(_generator, config, folders, otherwise=None) if prompts_path else None
+    reference = attempt(_reference, config, folders, otherwise=None)
     classifiers = attempt(_classifiers, config, folders, otherwise={})
     own_images = attempt(_own_images, config, folders, otherwise=[])
     if config["prompts"] is None and config["images"] is None:
@@ -185,6 +199,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         image_batches={},
         classifiers=classifiers,
         chosen=[],
+        reference=reference,
     )
     by_name = {prompt.name: prompt for prompt in prompts}
     if prompts:
@@ -231,6 +246,18 @@ def _prompts_path(config: dict, folders: list[Path]) -> str | None:
             f"{' or '.join(map(str, folders))}."
         )
     return str(path)
+
+
+def _reference(config: dict, folders: list[Path]) -> Path | None:
+    if config["verify"] is None:
+        return None
+    path = find(config["verify"], folders)
+    if path is None:
+        raise StudyError(
+            f"config.yaml: verify is {shorten(config['verify'])}, and there is no such folder or file in "
+            f"{' or '.join(map(str, folders))}."
+        )
+    return path
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:

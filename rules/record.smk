@@ -1,0 +1,51 @@
+# What the study asked for and what it made, to compare with later.
+#
+# in:  the checksums of the images, the tables of predictions, the prompts table
+# out: results/manifest.sha256  the SHA-256 of each image and table, for `sha256sum --check` or `verify`
+#      results/study.json       config and prompts: what the next run says has changed
+#      results/verify.tsv       each image and table beside those of another run (config: verify)
+
+
+rule record:
+    input:
+        checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
+        tables=PREDICTION_TABLES,
+        prompts=PROMPTS_TABLES,
+    output:
+        manifest="results/manifest.sha256",
+        study="results/study.json",
+    log:
+        "results/logs/record.log",
+    conda:
+        ENVS["preprocess"]
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        config=lambda wildcards: STUDY.config,
+    message:
+        "Recording what was asked and what was made"
+    script:
+        "../scripts/record.py"
+
+
+rule verify:
+    input:
+        checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
+        tables=PREDICTION_TABLES,
+        reference=STUDY.reference_files,
+    output:
+        "results/verify.tsv",
+    log:
+        "results/logs/verify.log",
+    conda:
+        ENVS["preprocess"]
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        reference=str(STUDY.reference) if STUDY.reference else None,
+    message:
+        "Comparing the images and predictions with {params.reference}"
+    script:
+        "../scripts/verify.py"
