@@ -76,7 +76,7 @@ class Study:
 
     def images(self) -> dict[str, tuple[int, bytes]]:
         """The modification time and the bytes of each generated image."""
-        paths = (self.folder / "results/images").glob("*.png")
+        paths = (self.folder / "results/images").glob("[!.]*.png")
         return {path.stem: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
     def contents(self) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from promptflux.checksums import read_checksums
 from promptflux.errors import StudyError
 from promptflux.files import sha256_of_text
 from promptflux.images import OwnImage, list_images
@@ -128,7 +129,10 @@ class Study:
             made = listed.get(f"{batch}.sha256")
             if made is not None:
                 times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
-                lost[batch] = [image for image, time in times.items() if time is None]
+                gone = [image for image, time in times.items() if time is None]
+                if gone:  # or new, and never made
+                    lists = read_checksums(results / "checksums" / f"{batch}.sha256")
+                    lost[batch] = [image for image in gone if f"images/{image}.png" in lists]
                 edited[batch] = [image for image, time in times.items() if time is not None and time > made]
         return lost, edited
 
