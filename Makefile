@@ -14,7 +14,7 @@ run: setup
 	snakemake --cores $(CORES)
 
 test: setup
-	python -m pytest tests
+	python -m pytest tests --numprocesses auto --maxprocesses 4 --dist loadfile
 
 setup: $(VENV)/.installed
 	python julia/install.py

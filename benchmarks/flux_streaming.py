@@ -22,7 +22,7 @@ def main(images: list[int], threads: int) -> None:
     for count in images:
         with tempfile.TemporaryDirectory() as folder:
             files = prepare(Path(folder), "cnn224", count)
-            seconds, memory = timed(["julia", str(job_script(files, threads))])
+            seconds, memory = timed(["julia", f"--threads={threads}", str(job_script(files, threads))])
             size = files["tensors"].stat().st_size / 2**20
         rows.append([f"{count}", f"{seconds:.1f}", f"{count / seconds:.0f}", f"{memory:.0f}", f"{size:.0f}"])
         print("\t".join(rows[-1]), flush=True)

@@ -4,10 +4,11 @@
 
 Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting: channels_last,
 and glibc's malloc kept from handing large buffers back to the system between two passes
-(mallopt(3)), which else takes half of its time. Flux runs twice: as the pipeline runs it, and layer by
-layer through Flux alone. The three take turns. A turn begins with a rest, in which the threads
-of the others stop spinning for work, and two passes to wake up; then five passes are timed.
-What is given is the median of the turns' means.
+(mallopt(3)), which else takes half of its time. Flux runs in three ways, which show what each step gives:
+a batch layer by layer through Flux alone; an image a thread, layer by layer, with this project's
+kernels; and as the pipeline runs it, a convolution fused with what follows. All take turns. A turn begins
+with a rest, in which the threads of the others stop spinning for work, and two passes to wake up;
+then five passes are timed. What is given is the median of the turns' means.
 """
 
 import argparse
@@ -33,18 +34,31 @@ MALLOC = {
 REST = 0.2  # seconds
 PASSES = 5
 
-# Answers each line on stdin, `pipeline` or `layers`, with the milliseconds of a pass.
+WAYS = {
+    "torch": "PyTorch",
+    "layers": "Flux, layer by layer",
+    "kernels": "Flux, direct kernels",
+    "pipeline": "Flux, fused: the pipeline",
+}
+
+# Answers each line on stdin, a way to run Flux, with the milliseconds of a pass.
 FLUX = """
 using PromptFlux
 using LinearAlgebra: BLAS
 spec = load_spec(ARGS[1])
 network = load_network(ARGS[2], spec)
 images = PromptFlux.h5open(file -> read(file["images"]), ARGS[3])
-BLAS.set_num_threads(Threads.nthreads())
 predictor = PromptFlux.Predictor(network)
-passes = Dict("pipeline" => () -> predict(predictor, images), "layers" => () -> network(images))
+every(n) = true
+every(n, layer, output) = nothing
+passes = Dict(
+    "layers" => () -> network(images),
+    "kernels" => () -> predict(predictor, images; keep=every),
+    "pipeline" => () -> predict(predictor, images),
+)
 for line in eachline(stdin)
     pass = passes[line]
+    BLAS.set_num_threads(line == "layers" ? Threads.nthreads() : 1)
     pass(), pass()
     println(1000 / PASSES * @elapsed foreach(_ -> pass(), 1:PASSES))
     flush(stdout)
@@ -63,11 +77,10 @@ def main(threads: int, rounds: int, images: int) -> None:
             first = min(first_result(files, threads) for _ in range(3))
             times = race(files, threads, rounds)
             torch_ms = statistics.median(times["torch"])
-            for engine in ("torch", "pipeline", "layers"):
-                ms = statistics.median(times[engine])
-                name = {"torch": "PyTorch", "pipeline": "Flux", "layers": "Flux, layer by layer"}[engine]
-                ratio = "" if engine == "torch" else f"{ms / torch_ms:.2f}"
-                start = f"{first:.2f}" if engine == "pipeline" else ""
+            for way, name in WAYS.items():
+                ms = statistics.median(times[way])
+                ratio = "" if way == "torch" else f"{ms / torch_ms:.2f}"
+                start = f"{first:.2f}" if way == "pipeline" else ""
                 rows.append([classifier, name, f"{1000 * images / ms:.0f}", f"{ms:.2f}", ratio, start])
                 print("\t".join(rows[-1]), flush=True)
     head = f"# {images} images a batch, {threads} threads, median of {rounds} rounds; {machine()}"
@@ -127,8 +140,9 @@ def job_script(files: dict[str, Path], threads: int) -> Path:
 
 def first_result(files: dict[str, Path], threads: int) -> float:
     """Seconds from the start of `julia` to its end with the predictions of one batch, as Snakemake runs it."""
+    command = ["julia", f"--threads={threads}", str(job_script(files, threads))]
     start = time.perf_counter()
-    subprocess.run(["julia", str(job_script(files, threads))], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -174,12 +188,12 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
         flux.stdin.write(way + "\n")
         return float(flux.stdout.readline())
 
-    times = {"torch": [], "pipeline": [], "layers": []}
+    times = {way: [] for way in WAYS}
     for number in range(-2, rounds):
-        taken = {"torch": run_torch(), "pipeline": run_flux("pipeline"), "layers": run_flux("layers")}
+        taken = {way: run_torch() if way == "torch" else run_flux(way) for way in WAYS}
         if number >= 0:
-            for engine, ms in taken.items():
-                times[engine].append(ms)
+            for way, ms in taken.items():
+                times[way].append(ms)
     flux.stdin.close()
     flux.wait()
     return times

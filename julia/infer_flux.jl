@@ -7,7 +7,8 @@ PromptFlux.job(snakemake.log[1]) do
         tensors=snakemake.input["tensors"],
         spec=snakemake.input["spec"],
         model=snakemake.input["model"],
-        layers_of=String.(snakemake.params["layers_of"]),
         output=snakemake.output[1],
+        layers_of=convert(Vector{String}, snakemake.params["layers_of"]),
+        threads=snakemake.threads,
     )
 end

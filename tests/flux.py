@@ -23,13 +23,11 @@ PROJECT = WORKFLOW / "julia"
 
 
 @pytest.fixture(scope="session")
-def julia(request):
+def julia():
     """Run Julia code with the project loaded; skips the test, loudly, where Julia or a package is missing."""
     found, detail = find_flux(PROJECT)
     if not found:
-        terminal = request.config.pluginmanager.getplugin("terminalreporter")
-        terminal.write_line(f"\nTHE FLUX ENGINE IS NOT TESTED: {detail}", red=True, bold=True)
-        pytest.skip(detail)
+        pytest.skip(f"THE FLUX ENGINE IS NOT TESTED: {detail}")
 
     def run(code: str, *arguments: str | Path, expect: int = 0, threads: int = 2) -> str:
         command = [

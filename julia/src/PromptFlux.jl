@@ -19,7 +19,7 @@ using Logging: NullLogger, with_logger
 using PrecompileTools: @compile_workload, @setup_workload
 using Printf: @printf, @sprintf
 using SHA: SHA256_CTX, digest!, sha256, update!
-using SIMD: Vec, vload, vstore
+using SIMD: Vec, vifelse, vload, vstore
 using YAML: YAML
 
 export StudyError, InputSpec, Spec, Network

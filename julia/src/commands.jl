@@ -9,8 +9,10 @@ Write the predictions of the classifier `spec` with the state `model` (a .bson f
 """
 function infer(; tensors, spec, model, output, layers_of=String[], device="auto", threads=Threads.nthreads())
     classifier = load_spec(spec)
-    weights, digest = load_state(model, classifier)
-    run, device_name = runner(with_weights(classifier, weights), device, threads)
+    run, device_name, digest = without_collection() do
+        weights, digest = load_state(model, classifier)
+        runner(with_weights(classifier, weights), device, threads)..., digest
+    end
     attributes = (
         engine="flux", engine_version=string(pkgversion(Flux)), language_version="Julia $VERSION",
         device=device_name, classifier=classifier.name, spec_sha256=sha256_of_file(spec), weights_sha256=digest,
@@ -34,6 +36,16 @@ function infer(; tensors, spec, model, output, layers_of=String[], device="auto"
     end
 end
 
+"Call `f` with the garbage collector off: a collection takes longer than reading a model, and would find nothing."
+function without_collection(f)
+    GC.enable(false)
+    try
+        f()
+    finally
+        GC.enable(true)
+    end
+end
+
 write_last!(dataset, values, index) = dataset[ntuple(_ -> :, ndims(values))..., index] = Array(values)
 
 function check_finite(logits, names, spec)
@@ -49,7 +61,7 @@ function runner(network, device, threads)
     gpu === nothing || return OnDevice(gpu.device(network), gpu.device), gpu.name
     device == "gpu" &&
         throw(StudyError("the device gpu is asked for, and there is none that CUDA.jl can use; use auto or cpu."))
-    BLAS.set_num_threads(threads)
+    BLAS.set_num_threads(1)     # the same bits on any number of cores
     return Predictor(network; threads), "cpu"
 end
 

@@ -100,8 +100,9 @@ function predict(predictor::Predictor, images; keep=nothing)
     for batch in Iterators.partition(axes(images, 4), MICRO_BATCH)
         fill!(features, 0)
         # No tasks inside of a lane's layers: each core has its lane.
-        NNlib.@disallow_spawns @sync for (first_row, lane) in enumerate(lanes)
-            Threads.@spawn for row in first_row:length(lanes):length(batch)
+        next = Threads.Atomic{Int}(1)
+        NNlib.@disallow_spawns @sync for lane in lanes
+            Threads.@spawn while (row = Threads.atomic_add!(next, 1)) <= length(batch)
                 features[:, row] = run!(lane, network, images, batch[row], keep)
             end
         end

@@ -5,6 +5,30 @@
 # Each kernel is called with an image, width × height × channels × 1, and returns its output, a
 # buffer that its next call overwrites; so each task needs kernels of its own.
 
+# ---- batch normalisation --------------------------------------------------------------
+
+"""
+    ChannelNorm(layer)
+
+The batch normalisation `layer` of Flux in test mode, as a factor and a summand for each channel.
+"""
+struct ChannelNorm{F,V}
+    λ::F
+    scale::V
+    shift::V
+end
+
+function ChannelNorm(layer::BatchNorm)
+    scale = @. layer.γ / sqrt(layer.σ² + layer.ϵ)
+    return ChannelNorm(NNlib.fast_act(layer.λ, scale), scale, @. layer.β - layer.μ * scale)
+end
+
+function (norm::ChannelNorm)(image)
+    (; λ, scale, shift) = norm
+    per_channel(values) = reshape(values, 1, 1, :)
+    return @. λ(muladd(image, $per_channel(scale), $per_channel(shift)))
+end
+
 # ---- convolution ----------------------------------------------------------------------
 #
 # An image lies in memory as a vector of floats, row after row, channel after channel. If the
@@ -15,7 +39,8 @@
 #
 # which runs over the ends of the rows; what comes out there is left out in the end. A tile of
 # some vectors × some output channels is summed in registers, over all taps: 3 × 4 vectors of
-# 8 floats, and what is multiplied, fill the 16 vector registers of AVX2.
+# 8 floats, and what is multiplied, fill the 16 vector registers of AVX2. Bias, activation and
+# batch normalisation come while the sums are still there.
 
 const FLOATS = 8                    # in a vector
 const VECTORS = 3                   # in a tile
@@ -33,9 +58,9 @@ after it: the batch normalisation `norm`, and a max-pooling with the window and 
 """
 struct DirectConv{F,N}
     σ::F
-    norm::N
+    norm::N                         # nothing, or a ChannelNorm in tiles
     pool::Int
-    bias::Vector{Float32}
+    bias::Array{Float32,3}          # channel in the tile × tile × group, filled up with zeros
     weights::Array{Float32,4}       # channel in the tile × tap × tile × group, filled up with zeros
     offsets::Vector{Int}            # of the taps
     stride::Dims{2}
@@ -59,19 +84,31 @@ function DirectConv(layer::Conv{2,2}, insize; norm=nothing, pool=1)
         tile, place = fldmod1(channel, CHANNELS)
         weights[place, :, tile, :] = taps[:, channel, :]
     end
+    tiles(values) = in_tiles(values, layer.groups)
     offset(x, y, channel) = (channel * height + y * layer.dilation[2]) * width + x * layer.dilation[1]
     offsets = vec([offset(x, y, channel) for x in 0:columns-1, y in 0:rows-1, channel in 0:inputs-1])
 
-    # As many windows of the pooling as the cache holds the sums of.
-    rows = pool * clamp(SUMS ÷ (CHANNELS * width * pool), 1, outsize[2] ÷ pool)
+    # As many windows of the pooling as the cache holds the sums of, in blocks of about equal size.
+    windows = outsize[2] ÷ pool
+    most = clamp(SUMS ÷ (CHANNELS * width * pool), 1, windows)
+    rows = pool * cld(windows, cld(windows, most))
     # A tile that is larger than the image reads behind its end.
     slack = cld(TILE, width * height)
     return DirectConv(
-        NNlib.fast_act(layer.σ, weights), norm, pool,
-        layer.bias === false ? zeros(Float32, outputs) : layer.bias, weights, offsets, layer.stride, layer.pad,
+        NNlib.fast_act(layer.σ, weights),
+        norm === nothing ? nothing : ChannelNorm(norm.λ, tiles(norm.scale), tiles(norm.shift)), pool,
+        tiles(layer.bias === false ? zeros(Float32, outputs) : layer.bias), weights, offsets, layer.stride, layer.pad,
         zeros(Float32, width, height, insize[3] + slack), outsize, rows,
         zeros(Float32, rows * width + TILE, CHANNELS), zeros(Float32, (outsize .÷ pool)..., outputs, 1),
     )
+end
+
+"A value for each channel as channel in the tile × tile × group, filled up with zeros."
+function in_tiles(values, groups)
+    channels = length(values) ÷ groups
+    tiled = zeros(Float32, CHANNELS * cld(channels, CHANNELS), groups)
+    tiled[1:channels, :] = reshape(values, channels, groups)
+    return reshape(tiled, CHANNELS, :, groups)
 end
 
 function (conv::DirectConv)(image)
@@ -92,41 +129,47 @@ function add_border!(input, image, (left, top))
     input[left+1:left+width, top+1:top+height, 1:channels] = image
 end
 
-"The sums for the `conv.rows` rows of output after `top`, of the channels of one tile."
+"The values for the `conv.rows` rows of output after `top`, of the channels of one tile."
 function sum_rows!(conv::DirectConv, top, tile, group)
-    (; input, sums, weights, offsets, stride, outsize, rows) = conv
+    (; input, weights, stride, outsize, rows) = conv
     width, height = size(input)
     inputs = (size(input, 3) - cld(TILE, width * height)) ÷ size(weights, 4)
     start = (group - 1) * inputs * width * height + top * stride[2] * width
-    tile_weights = view(weights, :, :, tile, group)
     row = (outsize[1] - 1) * stride[1] + 1          # positions from its first output to its last
     if stride[2] == 1
-        sum_taps!(sums, 0, (rows - 1) * width + row, input, start, tile_weights, offsets)
+        sum_taps!(conv, 0, (rows - 1) * width + row, start, tile, group)
     else
         for i in 0:rows-1
-            sum_taps!(sums, i * width, row, input, start + i * stride[2] * width, tile_weights, offsets)
+            sum_taps!(conv, i * width, row, start + i * stride[2] * width, tile, group)
         end
     end
 end
 
-"Sum over all taps for `count` positions of `input` after `start`, into `sums` after `to`."
-function sum_taps!(sums, to, count, input, start, weights, offsets)
-    GC.@preserve sums input weights offsets begin
+"Sum over all taps for `count` positions of the input after `start`, into the sums after `to`."
+function sum_taps!(conv::DirectConv, to, count, start, tile, group)
+    (; input, sums, weights, offsets, bias, norm, σ) = conv
+    tile_weights = pointer(weights, LinearIndices(weights)[1, 1, tile, group])
+    tile_bias, tile_norm = of_tile(bias, tile, group), of_tile(norm, tile, group)
+    GC.@preserve input sums weights offsets begin
         for position in 0:TILE:count-1
             position = max(min(position, count - TILE), 0)      # the last tile overlaps the one before
-            tile = sum_tile(pointer(input, start + position + 1), pointer(weights), pointer(offsets), length(offsets))
+            values = sum_tile(pointer(input, start + position + 1), tile_weights, pointer(offsets), length(offsets), tile_bias)
             output = pointer(sums, to + position + 1)
-            for vectors in tile
-                store!(output, vectors)
-                output += sizeof(Float32) * size(sums, 1)
+            for (place, vectors) in enumerate(finished(values, σ, tile_norm))
+                store!(output + (place - 1) * sizeof(Float32) * size(sums, 1), vectors)
             end
         end
     end
 end
 
+of_tile(::Nothing, tile, group) = nothing
+of_tile(values::Array, tile, group) = ntuple(place -> @inbounds(values[place, tile, group]), Val(CHANNELS))
+of_tile(norm::ChannelNorm, tile, group) =
+    ChannelNorm(norm.λ, of_tile(norm.scale, tile, group), of_tile(norm.shift, tile, group))
+
 "The sums of one tile: for each output channel a tuple of vectors."
-@inline function sum_tile(input::Ptr{Float32}, weights::Ptr{Float32}, offsets::Ptr{Int}, taps)
-    sums = ntuple(_ -> ntuple(_ -> zero(Floats), Val(VECTORS)), Val(CHANNELS))
+@inline function sum_tile(input::Ptr{Float32}, weights::Ptr{Float32}, offsets::Ptr{Int}, taps, bias)
+    sums = map(value -> ntuple(_ -> Floats(value), Val(VECTORS)), bias)
     for tap in 0:taps-1
         values = input + sizeof(Float32) * unsafe_load(offsets, tap + 1)
         sums = add_tap(sums, load(values), weights + sizeof(Float32) * CHANNELS * tap)
@@ -143,7 +186,18 @@ end
 @inline store!(output::Ptr{Float32}, vectors) =
     foreach((i, vector) -> vstore(vector, output + sizeof(Floats) * (i - 1)), ntuple(identity, Val(VECTORS)), vectors)
 
-"From the sums to the output: bias, activation, normalisation, pooling; the ends of the rows are left out."
+"A tile after the activation, and after the batch normalisation if there is one."
+@inline finished(tile, σ, ::Nothing) = map(vectors -> map(vector -> activated(σ, vector), vectors), tile)
+@inline finished(tile, σ, norm::ChannelNorm) =
+    map(finished(tile, σ, nothing), norm.scale, norm.shift) do vectors, scale, shift
+        map(vector -> activated(norm.λ, muladd(vector, Floats(scale), Floats(shift))), vectors)
+    end
+
+@inline activated(::typeof(identity), vector) = vector
+@inline activated(::typeof(relu), vector) = vifelse(vector < 0f0, Floats(0f0), vector)   # NaN stays NaN
+@noinline activated(σ, vector) = Floats(ntuple(i -> σ(vector[i]), Val(FLOATS)))
+
+"From the sums to the output: pooling, and the ends of the rows are left out."
 function finish!(conv::DirectConv, top, tile, group)
     (; sums, pool, stride, output) = conv
     group_channels = size(output, 3) ÷ size(conv.weights, 4)
@@ -152,8 +206,6 @@ function finish!(conv::DirectConv, top, tile, group)
     for place in 1:min(CHANNELS, group_channels - before)
         channel = (group - 1) * group_channels + before + place
         values = view(sums, :, place)
-        activate!(values, conv.σ, conv.bias[channel])
-        normalise!(values, conv.norm, channel)
         for row in 1:conv.rows÷pool
             first = (row - 1) * pool * width
             target = view(output, :, top ÷ pool + row, channel, 1)
@@ -164,12 +216,6 @@ function finish!(conv::DirectConv, top, tile, group)
                 take_rows!(target, values, first, width, stride[1], pool)
             end
         end
-    end
-end
-
-function activate!(values, σ, bias)
-    @inbounds @simd for i in eachindex(values)
-        values[i] = σ(values[i] + bias)
     end
 end
 
@@ -188,41 +234,6 @@ end
 end
 
 larger(a, b) = ifelse(b > a, b, a)      # without the care for NaN and -0.0 that `max` takes
-
-# ---- batch normalisation --------------------------------------------------------------
-
-"""
-    ChannelNorm(layer)
-
-The batch normalisation `layer` of Flux in test mode, as a factor and a summand for each channel.
-"""
-struct ChannelNorm{F}
-    λ::F
-    scale::Vector{Float32}
-    shift::Vector{Float32}
-end
-
-function ChannelNorm(layer::BatchNorm)
-    scale = @. layer.γ / sqrt(layer.σ² + layer.ϵ)
-    return ChannelNorm(NNlib.fast_act(layer.λ, scale), scale, @. layer.β - layer.μ * scale)
-end
-
-normalise!(values, ::Nothing, channel) = values
-function normalise!(values, norm::ChannelNorm, channel)
-    (; λ, scale, shift) = norm
-    factor, summand = scale[channel], shift[channel]
-    @inbounds @simd for i in eachindex(values)
-        values[i] = λ(muladd(factor, values[i], summand))
-    end
-end
-
-function (norm::ChannelNorm)(image)
-    output = copy(image)
-    for channel in axes(output, 3)
-        normalise!(view(output, :, :, channel, 1), norm, channel)
-    end
-    return output
-end
 
 # ---- pooling --------------------------------------------------------------------------
 

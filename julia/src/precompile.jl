@@ -19,7 +19,7 @@
                           "labels: [a, b, c]\nweights: {file: tiny.h5, sha256: \"\"}\n"
 
     @compile_workload begin
-        for content in (text("gray28", plain_layers), text(mapping, all_layers)), keep in ([], ["b"])
+        for content in (text("gray28", plain_layers), text(mapping, all_layers)), keep in (String[], ["b"])
             mktempdir() do folder
                 at(name) = joinpath(folder, name)
                 write(at("tiny.yaml"), content)
@@ -36,7 +36,7 @@
                         length(spec.layers) > 5 ||
                             export_bson(; spec=spec.path, weights=at("tiny.h5"), model=at("tiny.bson"), architecture=at("tiny.txt"))
                         infer(; tensors=at("tensors.h5"), spec=spec.path, model=at("tiny.bson"), output=at("p.h5"),
-                              layers_of=keep, device="cpu", threads=2)
+                              layers_of=keep, threads=2)
                     end
                 end
                 redirect_stdout(devnull) do
