@@ -15,6 +15,7 @@ from promptflux.files import whole
 from promptflux.images import open_rgb, printable, test_pattern
 from promptflux.inputs import InputSpec, fitted, tensor
 from promptflux.job import note
+from promptflux.png import encoded_png
 from promptflux.tensors import write_tensors
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -54,7 +55,7 @@ def main(
     def prepare_and_save(paths: tuple[str, str]) -> Prepared:
         prepared = prepare(paths[0], spec)
         with whole(paths[1]) as partial:
-            prepared.picture.save(partial, compress_level=1)  # twice as fast as Pillow's default of 6
+            partial.write_bytes(encoded_png(prepared.picture))
         return prepared
 
     with write_tensors(tensors, spec, names) as writer:
