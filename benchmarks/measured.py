@@ -73,12 +73,17 @@ class Run:
 
 
 def snakemake(workflow: Path, folder: Path, *arguments: str, cores: int = 2) -> Run:
-    """Run the workflow in `folder`. Exits with the end of its output if it fails."""
+    """Run the workflow in `folder`; `arguments` are options and targets."""
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile"), "--directory", str(folder),
-        "--cores", str(cores), "--quiet", "rules", *arguments,
+        sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(workflow / "Snakefile"),
+        "--directory", str(folder), "--cores", str(cores), "--quiet", "rules",
     ]  # fmt: skip
-    log = folder / "snakemake.log"
+    return measured(command, folder)
+
+
+def measured(command: Sequence[str], folder: Path) -> Run:
+    """Run `command` in `folder`. Exits with the end of its output if it fails."""
+    log = folder / "output.log"
     with open(log, "w", encoding="utf-8") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)

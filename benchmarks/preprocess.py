@@ -1,0 +1,191 @@
+"""Images per second of preprocessing, beside a plain Pillow loop and beside the decoding alone, its limit.
+
+    python benchmarks/preprocess.py [--images 16] [--size 512] [--rounds 41] [--threads 2]
+
+Then reading the tensors back in batches, beside a plain read of a file of that size, and
+drawing the figures of single images. The ways of one kind take turns in one process, in
+short rounds; given are the median of the rounds, and of each round's share of the limit.
+The images are PNGs of smooth noise with about as many bytes a pixel as a generated
+photograph. Writes preprocess.tsv beside itself.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from measured import WORKFLOW, machine, write_table
+from PIL import Image
+
+sys.path.insert(0, str(WORKFLOW / "scripts"))
+
+import figures
+import infer_torch
+import preprocess
+
+from promptflux.inputs import InputSpec
+from promptflux.spec import load_spec
+from promptflux.tensors import open_tensors, write_tensors
+
+INPUTS = ("gray28", "rgb32", "gray224", "rgb224")
+DRAWN = ("cnn28", "cnn224")
+BATCH = 16
+
+
+def main(images: int, size: int, rounds: int, threads: int) -> None:
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = [drawn(folder / f"{number}.png", size, number) for number in range(images)]
+        for entry in INPUTS:
+            spec = InputSpec.from_config(entry)
+            ways = {
+                "decoding alone": lambda: decode_all(paths, threads),
+                "this pipeline": lambda spec=spec: run(paths, folder, spec, threads),
+                "this pipeline, one thread": lambda spec=spec: run(paths, folder, spec, 1),
+                "plain Pillow loop": lambda spec=spec: plain_loop(paths, folder, spec),
+            }
+            rows += in_turns(f"preprocessing {entry}", ways, rounds, images, "images/s")
+        for entry in ("gray28", "rgb224"):
+            rows += reading(folder, InputSpec.from_config(entry), rounds)
+        for classifier in DRAWN:
+            rows += drawing(folder, paths[0], classifier, threads)
+    comment = f"{images} PNGs of {size}×{size}, {threads} threads, medians of {rounds} rounds; {machine('pillow', 'h5py')}"
+    write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
+
+
+def drawn(path: Path, size: int, seed: int) -> Path:
+    """A PNG of smooth noise, 8-bit RGB, of nearly two bytes a pixel."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def in_turns(
+    what: str, ways: dict[str, Callable[[], None]], rounds: int, amount: float, unit: str
+) -> list[dict]:
+    """A row for each way, of which the first is the limit; all are tried once a round, the first does not count."""
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, function in ways.items():
+            start = time.perf_counter()
+            with contextlib.redirect_stderr(io.StringIO()):
+                function()
+            if number:
+                taken[way].append(time.perf_counter() - start)
+    limit = next(iter(taken.values()))
+    return [
+        {
+            "what": what,
+            "way": way,
+            "rate": f"{amount / statistics.median(seconds):.3g}",
+            "unit": unit,
+            "share_of_limit": f"{statistics.median(a / b for a, b in zip(limit, seconds, strict=True)):.2f}",
+        }
+        for way, seconds in taken.items()
+    ]
+
+
+def decode(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.load()
+
+
+def decode_all(paths: list[Path], threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(decode, paths))
+
+
+def run(paths: list[Path], folder: Path, spec: InputSpec, threads: int) -> None:
+    """What the rule preprocess does, from the files to the HDF5 and the pictures."""
+    names = [path.stem for path in paths]
+    preprocess.main(
+        images=[str(path) for path in paths],
+        names=names,
+        input_spec=spec.to_dict(),
+        on_bad_image="stop",
+        tensors=str(folder / f"{spec.name}.h5"),
+        pictures=[str(folder / spec.name / f"{name}.png") for name in names],
+        threads=threads,
+    )
+
+
+def plain_loop(paths: list[Path], folder: Path, spec: InputSpec) -> None:
+    """What one writes at first: open, convert, resize, divide, stack, save; an image after the other."""
+    (folder / "plain").mkdir(exist_ok=True)
+    tensors = []
+    for path in paths:
+        picture = Image.open(path).convert("L" if spec.channels == "gray" else "RGB")
+        picture = picture.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        picture.save(folder / "plain" / path.name)
+        tensors.append(np.asarray(picture, dtype=np.float32) / 255)
+    np.save(folder / "plain.npy", np.stack(tensors))
+
+
+def reading(folder: Path, spec: InputSpec, rounds: int) -> list[dict]:
+    """Reading 30 MB of tensors in batches, beside a plain read of the whole file; both from the page cache."""
+    path = folder / f"{spec.name}_many.h5"
+    count = round(30e6 / (4 * np.prod(spec.shape)))
+    image = np.random.default_rng(0).random(spec.shape, dtype=np.float32)
+    with write_tensors(path, spec, [f"image_{number}" for number in range(count)]) as writer:
+        for _ in range(count):
+            writer.add(image, "0" * 64, (1, 1), "RGB", "")
+
+    def batches() -> None:
+        with open_tensors(path) as tensors:
+            for start in range(0, count, BATCH):
+                tensors.images[start : start + BATCH]
+
+    ways = {"plain read": lambda: path.read_bytes(), f"batches of {BATCH}": batches}
+    return in_turns(f"reading {spec.name} tensors", ways, rounds, os.path.getsize(path) / 1e6, "MB/s")
+
+
+def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[dict]:
+    """The figures of four images as the embedded `classifier` sees them."""
+    spec = WORKFLOW / f"models/classifiers/{classifier}.yaml"
+    names = [f"image_{number}" for number in range(4)]
+    files = {"tensors": str(folder / f"{classifier}.h5"), "spec": str(spec)}
+    predictions = str(folder / f"{classifier}_torch.h5")
+    preprocess.main(
+        images=[str(picture)] * len(names),
+        names=names,
+        input_spec=load_spec(spec).input.to_dict(),
+        on_bad_image="stop",
+        tensors=files["tensors"],
+        pictures=[str(folder / "seen" / f"{name}.png") for name in names],
+        threads=threads,
+    )
+    infer_torch.main(
+        **files,
+        weights=str(spec.with_suffix(".h5")),
+        layers_of=names,
+        classifier=classifier,
+        output=predictions,
+        device="cpu",
+    )
+    target = folder / f"{classifier}_figures"
+
+    def draw() -> None:
+        figures.main(**files, predictions=predictions, images=names, folder=str(target), threads=threads)
+
+    draw()
+    count = len(list(target.rglob("*.png")))
+    rows = in_turns(f"figures of {classifier}", {"this pipeline": draw}, 3, count, "figures/s")
+    return [row | {"share_of_limit": ""} for row in rows]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    main(**vars(parser.parse_args()))
