@@ -2,11 +2,13 @@
 
     python benchmarks/preprocess.py [--images 16] [--size 512] [--rounds 41] [--threads 2]
 
-Then reading the tensors back in batches, beside a plain read of a file of that size, and
-drawing the figures of single images. The ways of one kind take turns in one process, in
-short rounds; given are the median of the rounds, and of each round's share of the limit.
-The images are PNGs of smooth noise with about as many bytes a pixel as a generated
-photograph. Writes preprocess.tsv beside itself.
+Then reading the tensors back in batches, beside a plain read of the whole file, from the page
+cache and from the disk; and drawing the figures of single images. The ways of one kind take
+turns in one process, in short rounds; given are the medians of the rounds and of each round's
+share of the limit, by the clock and in processor time. The clock also counts how well the
+cores are used, but on a machine that others use it is their clock, too. The images are PNGs
+of smooth noise with about as many bytes a pixel as a generated photograph. Writes
+preprocess.tsv beside itself.
 """
 
 import argparse
@@ -19,8 +21,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 from measured import WORKFLOW, machine, write_table
 from PIL import Image
@@ -33,7 +37,7 @@ import preprocess
 
 from promptflux.inputs import InputSpec
 from promptflux.spec import load_spec
-from promptflux.tensors import open_tensors, write_tensors
+from promptflux.tensors import write_tensors
 
 INPUTS = ("gray28", "rgb32", "gray224", "rgb224")
 DRAWN = ("cnn28", "cnn224")
@@ -73,25 +77,36 @@ def in_turns(
     what: str, ways: dict[str, Callable[[], None]], rounds: int, amount: float, unit: str
 ) -> list[dict]:
     """A row for each way, of which the first is the limit; all are tried once a round, the first does not count."""
-    taken: dict[str, list[float]] = {way: [] for way in ways}
+    taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, function in ways.items():
-            start = time.perf_counter()
+            start, processor_start = time.perf_counter(), processor_time()
             with contextlib.redirect_stderr(io.StringIO()):
                 function()
             if number:
-                taken[way].append(time.perf_counter() - start)
+                taken[way].append((time.perf_counter() - start, processor_time() - processor_start))
     limit = next(iter(taken.values()))
+
+    def share(times: list[tuple[float, float]], clock: int) -> str:
+        return f"{statistics.median(a[clock] / b[clock] for a, b in zip(limit, times, strict=True)):.2f}"
+
     return [
         {
             "what": what,
             "way": way,
-            "rate": f"{amount / statistics.median(seconds):.3g}",
+            "rate": f"{amount / statistics.median(wall for wall, _ in times):.3g}",
+            "rate_of_a_core": f"{amount / statistics.median(processor for _, processor in times):.3g}",
             "unit": unit,
-            "share_of_limit": f"{statistics.median(a / b for a, b in zip(limit, seconds, strict=True)):.2f}",
+            "share_of_limit": share(times, 0),
+            "share_in_processor_time": share(times, 1),
         }
-        for way, seconds in taken.items()
+        for way, times in taken.items()
     ]
+
+
+def processor_time() -> float:
+    """Seconds of processor time of this process and the ones that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def decode(path: Path) -> None:
@@ -131,21 +146,41 @@ def plain_loop(paths: list[Path], folder: Path, spec: InputSpec) -> None:
 
 
 def reading(folder: Path, spec: InputSpec, rounds: int) -> list[dict]:
-    """Reading 30 MB of tensors in batches, beside a plain read of the whole file; both from the page cache."""
+    """Reading some megabytes of tensors in batches, beside a plain read of the whole file."""
     path = folder / f"{spec.name}_many.h5"
-    count = round(30e6 / (4 * np.prod(spec.shape)))
+    count = min(1024, round(30e6 / (4 * np.prod(spec.shape))))
     image = np.random.default_rng(0).random(spec.shape, dtype=np.float32)
     with write_tensors(path, spec, [f"image_{number}" for number in range(count)]) as writer:
         for _ in range(count):
             writer.add(image, "0" * 64, (1, 1), "RGB", "")
 
-    def batches() -> None:
-        with open_tensors(path) as tensors:
-            for start in range(0, count, BATCH):
-                tensors.images[start : start + BATCH]
+    def plain() -> None:
+        path.read_bytes()
 
-    ways = {"plain read": lambda: path.read_bytes(), f"batches of {BATCH}": batches}
-    return in_turns(f"reading {spec.name} tensors", ways, rounds, os.path.getsize(path) / 1e6, "MB/s")
+    def batches() -> None:
+        with h5py.File(path) as file:
+            images = file["images"]
+            for start in range(0, count, BATCH):
+                images[start : start + BATCH]
+
+    def from_disk(read: Callable[[], None]) -> None:
+        forget(path)
+        read()
+
+    ways = {"plain read": plain, f"in batches of {BATCH}": batches}
+    cold = {way: partial(from_disk, read) for way, read in ways.items()}
+    what, megabytes = f"reading {spec.name} tensors from the", os.path.getsize(path) / 1e6
+    return [
+        *in_turns(f"{what} page cache", ways, rounds, megabytes, "MB/s"),
+        *in_turns(f"{what} disk", cold, rounds, megabytes, "MB/s"),
+    ]
+
+
+def forget(path: Path) -> None:
+    """Let the system write the file to the disk and drop it from the page cache."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[dict]:
@@ -179,7 +214,7 @@ def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[
     draw()
     count = len(list(target.rglob("*.png")))
     rows = in_turns(f"figures of {classifier}", {"this pipeline": draw}, 3, count, "figures/s")
-    return [row | {"share_of_limit": ""} for row in rows]
+    return [row | {"share_of_limit": "", "share_in_processor_time": ""} for row in rows]
 
 
 if __name__ == "__main__":

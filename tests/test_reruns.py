@@ -79,6 +79,16 @@ class Study:
         paths = (self.folder / "results/images").glob("[!.]*.png")
         return {path.stem: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
+    def files(self) -> dict[str, int]:
+        """The modification time of every file of the results but logs and benchmarks, by its name there."""
+        results = self.folder / "results"
+        found = {path.relative_to(results): path for path in results.rglob("*") if path.is_file()}
+        return {
+            str(name): path.stat().st_mtime_ns
+            for name, path in found.items()
+            if name.parts[0] not in ("logs", "benchmarks")
+        }
+
     def contents(self) -> dict[str, bytes]:
         """What must not depend on how the study was run: images, tensors by image, the table."""
         results = self.folder / "results"
@@ -135,6 +145,42 @@ def study(finished, tmp_path) -> Study:
     """A copy of the finished study."""
     shutil.copytree(finished.folder, tmp_path / "study")
     return Study(tmp_path / "study", finished.workflow)
+
+
+# What a run makes ----------------------------------------------------------------------
+
+
+def test_a_study_makes_everything_and_then_nothing(study):
+    made = study.files()
+    assert set(made) == {
+        *(f"images/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
+        *(f"preprocessed/gray28/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
+        "tensors/gray28/prompts.h5",
+        "models/small.h5",
+        "models/small_architecture_torch.txt",
+        "predictions/small/torch/prompts.h5",
+        "predictions/small/torch.tsv",
+        "checksums/prompts.sha256",
+        "manifest.sha256",
+        "study.json",
+        "figures/gallery.png",
+        "figures/where_the_time_went.png",
+        "figures/small/confusion.png",
+        "figures/small/confusion.tsv",
+        *(
+            f"figures/small/{image}/{figure}.png"
+            for image in ("forest_1", "city_1")
+            for figure in (
+                "loaded_image_verification",
+                "input_image_visualizations",
+                "conv_layer_1_feature_maps",
+                "model_output",
+            )
+        ),
+        "report.html",
+    }
+    assert "Nothing to be done" in study.run()
+    assert study.files() == made
 
 
 # What runs again -----------------------------------------------------------------------
