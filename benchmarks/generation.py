@@ -85,9 +85,10 @@ def pipeline(folder: Path, texts: list[str], steps: int, threads: int) -> Run:
     """Run the workflow as far as the checksums of all images."""
     folder.mkdir(exist_ok=True)
     rows = "".join(f"prompt{number}\t{text}\n" for number, text in enumerate(texts))
-    (folder / "prompts.tsv").write_text("name\tprompt\n" + rows)
+    table = folder / "prompts.tsv"
+    table.write_text("name\tprompt\n" + rows)
     settings = {"steps": steps, "guidance_scale": GUIDANCE, "images_per_prompt": 1, "threads": threads}
-    config = {"prompts": "prompts.tsv", "generator": settings, "engines": ["torch"]}
+    config = {"prompts": str(table), "generator": settings, "engines": ["torch"]}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     batches = load_study(config, [folder, WORKFLOW]).prompts_of
     return snakemake(

@@ -1,6 +1,6 @@
 """Images per second of preprocessing, beside a plain Pillow loop and beside the decoding alone, its limit.
 
-    python benchmarks/preprocess.py [--images 16] [--size 512] [--rounds 41] [--threads 2]
+    python benchmarks/preprocess.py [--images 48] [--size 512] [--rounds 7] [--threads 2]
 
 Then reading the tensors back in batches, beside a plain read of the whole file, from the page
 cache and from the disk; and drawing the figures of single images. The ways of one kind take
@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import io
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -54,7 +55,6 @@ def main(images: int, size: int, rounds: int, threads: int) -> None:
             ways = {
                 "decoding alone": lambda: decode_all(paths, threads),
                 "this pipeline": lambda spec=spec: run(paths, folder, spec, threads),
-                "this pipeline, one thread": lambda spec=spec: run(paths, folder, spec, 1),
                 "plain Pillow loop": lambda spec=spec: plain_loop(paths, folder, spec),
             }
             rows += in_turns(f"preprocessing {entry}", ways, rounds, images, "images/s")
@@ -106,7 +106,8 @@ def in_turns(
 
 def processor_time() -> float:
     """Seconds of processor time of this process and the ones that it started and that have ended."""
-    return sum(os.times()[:4])
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def decode(path: Path) -> None:
@@ -213,14 +214,14 @@ def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[
 
     draw()
     count = len(list(target.rglob("*.png")))
-    rows = in_turns(f"figures of {classifier}", {"this pipeline": draw}, 3, count, "figures/s")
+    rows = in_turns(f"figures of {classifier}", {"this pipeline": draw}, 1, count, "figures/s")
     return [row | {"share_of_limit": "", "share_in_processor_time": ""} for row in rows]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     main(**vars(parser.parse_args()))
