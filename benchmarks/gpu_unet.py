@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.utils import logging
 from measured import machine, write_table
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,6 +40,7 @@ GUIDANCE = 7.5
 
 
 def main(batch: int, steps: int, rounds: int, small: bool, compile: bool) -> None:
+    logging.set_verbosity_error()
     config = SMALL if small else SD15
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not small:
