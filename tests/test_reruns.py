@@ -128,7 +128,10 @@ def workflow(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("workflow")
     for name in SHARED:
         source = WORKFLOW / name
-        shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy2(source, folder / name)
+        if source.is_dir():  # without what other tests' processes compile there meanwhile
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
     return folder
 
 

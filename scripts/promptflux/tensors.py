@@ -48,18 +48,14 @@ class TensorsWriter:
         file.attrs["input"] = json.dumps(input_spec.to_dict())
         shape = (count, *input_spec.shape)
         self.file = file
-        self.images = file.create_dataset(
-            "images", shape, dtype="<f4", chunks=(1, *input_spec.shape) if count else None, track_times=False
-        )
+        # One block, not chunks: reading a batch is then one read, whatever the size of an image.
+        self.images = file.create_dataset("images", shape, dtype="<f4", track_times=False)
         _write_texts(file, "names", names)
         self.sources: list[tuple[str, tuple[int, int], str, str]] = []
 
     def add(self, image: np.ndarray, sha256: str, size: tuple[int, int], mode: str, problem: str) -> None:
         """Write the next image: float32 [C, H, W]; `size` is the source's (height, width)."""
-        # The chunk as it will lie on disk: six times as fast as `self.images[n] = image`.
-        self.images.id.write_direct_chunk(
-            (len(self.sources), 0, 0, 0), np.ascontiguousarray(image, dtype="<f4")
-        )
+        self.images[len(self.sources)] = image
         self.sources.append((sha256, size, mode, problem))
 
     def finish(self) -> None:
