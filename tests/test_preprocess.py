@@ -1,21 +1,16 @@
 """Images to tensors: the HDF5 contract, its pictures, bad images, and any number of threads."""
 
 import hashlib
-import io
 import json
 
 import h5py
 import numpy as np
 import preprocess
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from promptflux.errors import StudyError
 from promptflux.inputs import InputSpec
-from promptflux.png import encoded_png
 from promptflux.tensors import open_tensors
 
 RGB32 = InputSpec.from_config("rgb32")
@@ -182,15 +177,3 @@ def test_reading_something_else_is_a_sentence(tmp_path):
         file.attrs["format"] = "something 1"
     with pytest.raises(StudyError, match="not a tensors file"), open_tensors(tmp_path / "y.h5"):
         pass
-
-
-SIDES = st.integers(1, 40)
-
-
-@given(arrays(np.uint8, st.tuples(SIDES, SIDES, st.just(3))), st.sampled_from(["L", "RGB"]))
-def test_a_picture_is_the_same_after_the_png(pixels, mode):
-    picture = Image.fromarray(pixels).convert(mode)
-    with Image.open(io.BytesIO(encoded_png(picture))) as read:
-        read.verify()  # the checksums
-    with Image.open(io.BytesIO(encoded_png(picture))) as read:
-        assert read.mode == mode and (np.asarray(read) == np.asarray(picture)).all()
