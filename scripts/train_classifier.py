@@ -23,7 +23,7 @@ from promptflux.training import device, half_precision, learning_rate, loss_curv
 SETTINGS = {
     "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
     "cnn32": {"seed": 32, "steps": 1600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
-    "cnn224": {"seed": 224, "steps": 3000, "batch": 48, "learning_rate": 1e-3, "weight_decay": 0.02},
+    "cnn224": {"seed": 224, "steps": 3400, "batch": 48, "learning_rate": 1e-3, "weight_decay": 0.02},
 }
 DECODED = 0.25  # the share of training images that went through the autoencoder
 CALIBRATION = 1000  # drawings kept from training, to set the temperature of the softmax
