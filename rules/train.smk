@@ -1,7 +1,7 @@
 # The embedded models, trained from nothing: the drawn world to models/scenes and models/classifiers.
 #
-#   snakemake train_scenes        results/trained/scenes: the diffusion model, as from_pretrained loads it
-#   snakemake train_classifiers   results/trained/classifiers: the weights of cnn28, cnn32 and cnn224
+#   snakemake --cores all train_scenes        results/trained/scenes: the diffusion model, as from_pretrained loads it
+#   snakemake --cores all train_classifiers   results/trained/classifiers: the weights of cnn28, cnn32 and cnn224
 #
 # in:  nothing but the rules of scripts/promptflux/scenes.py, and the classifier specs
 # out: results/trained/..., which takes 4 GB; to use a model, copy it to models/

@@ -76,7 +76,7 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 
 ## Training
 
-{drawings} drawings, `snakemake train_scenes`: the autoencoder in {vae_steps} steps ({vae_minutes:.0f} min), text model and
+{drawings} drawings, `snakemake --cores all train_scenes`: the autoencoder in {vae_steps} steps ({vae_minutes:.0f} min), text model and
 U-Net in {unet_steps} steps ({unet_minutes:.0f} min) of 32 latents with empty captions one time in ten, v-prediction with zero
 terminal SNR, weights averaged. Machine: {machine}.
 

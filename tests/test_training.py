@@ -19,7 +19,7 @@ def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_p
     pipeline = DiffusionPipeline.from_pretrained(trained / "scenes")
     image = pipeline("a forest", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()
-    assert "snakemake train_scenes" in (trained / "scenes/README.md").read_text()
+    assert "snakemake --cores all train_scenes" in (trained / "scenes/README.md").read_text()
     spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
     load_weights(trained / "classifiers/cnn32.h5", spec)
     assert 0 <= json.loads((trained / "classifiers/cnn32.json").read_text())["accuracy"] <= 1
