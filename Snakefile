@@ -25,6 +25,10 @@ include: "rules/train.smk"
 
 localrules:
     all,
+    train_scenes,
+    train_classifiers,
+    predictions,
+    confusion,
 
 
 rule all:

@@ -9,6 +9,8 @@ from promptflux.changes import changes, listed
 from promptflux.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
+from promptflux.gpu import visible_gpus
+from promptflux.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
 from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, sources_of
 from promptflux.study import load_study
 
@@ -64,10 +66,35 @@ PROMPTS_TABLES = [STUDY.prompts_path] if STUDY.prompts_path else []
 PREDICTION_TABLES = expand(
     "results/predictions/{classifier}/{engine}.tsv", classifier=STUDY.classifiers, engine=ENGINES
 )
+IMAGES = sum(map(len, STUDY.image_batches.values()))
 
 # The engine that the figures show (its files are like the other's), and how they look.
 FIGURE_ENGINE = ENGINES[0]
 FIGURE_STYLE = {key: STUDY.config["figures"][key] for key in ("colormap", "dpi")}
+
+
+def gpu_of_a_job():
+    """1 if jobs of this run can have a GPU, else 0.
+
+    How many GPUs are used at once says `--resources gpu=N`, or else the count of this machine's.
+    """
+    if "gpu" not in workflow.global_resources:
+        gpus = len(visible_gpus())
+        if not gpus:
+            return 0
+        workflow.register_resource("gpu", gpus)
+    return min(1, workflow.global_resources["gpu"].value)
+
+
+GPU = gpu_of_a_job()
+
+
+def growing(amount):
+    """A resource of which each further attempt gets more, as after an out-of-memory kill.
+
+    amount: a number, or a function of the wildcards.
+    """
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
 
 
 def tensors_of(wildcards):

@@ -10,6 +10,7 @@
 for classifier, spec in STUDY.classifiers.items():
     for batch in STUDY.image_batches:
         if chosen := STUDY.chosen_in(batch):
+            needs = figures_needs(spec, len(chosen))
 
             rule:
                 name:
@@ -28,8 +29,9 @@ for classifier, spec in STUDY.classifiers.items():
                     ENVS["figures"]
                 threads: 2
                 resources:
-                    mem_mb=2000,
-                    runtime=60,
+                    mem_mb=growing(needs["mem_mb"]),
+                    runtime=growing(needs["runtime"]),
+                    disk_mb=needs["disk_mb"],
                 params:
                     images=chosen,
                     style=lambda wildcards: FIGURE_STYLE,
@@ -51,8 +53,9 @@ rule confusion:
     conda:
         ENVS["figures"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        disk_mb=100,
     params:
         labels=lambda wildcards: STUDY.classifiers[wildcards.classifier].labels,
         style=lambda wildcards: FIGURE_STYLE,
@@ -74,8 +77,9 @@ rule gallery:
     conda:
         ENVS["figures"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10 + IMAGES // 100),
+        disk_mb=100,
     params:
         rows=lambda wildcards: gallery(STUDY),
         total=len(STUDY.prompts) + bool(STUDY.own_images),

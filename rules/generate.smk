@@ -14,6 +14,7 @@
 
 
 for batch, prompts in STUDY.prompts_of.items():
+    needs = generate_needs(STUDY, batch, GPU)
 
     rule:
         name:
@@ -32,8 +33,10 @@ for batch, prompts in STUDY.prompts_of.items():
             ENVS["generate"]
         threads: STUDY.generator.threads
         resources:
-            mem_mb=4000,
-            runtime=240,
+            mem_mb=growing(needs["mem_mb"]),
+            runtime=growing(needs["runtime"]),
+            disk_mb=needs["disk_mb"],
+            gpu={"auto": GPU, "cuda": 1}.get(STUDY.generator.device, 0),
         params:
             images=STUDY.image_batches[batch],
             request=STUDY.request_digest(batch),

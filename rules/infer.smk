@@ -5,6 +5,11 @@
 #      results/predictions/{classifier}/{engine}.tsv         a row an image
 
 
+def infer_resource(resource):
+    """A resource of the job that runs a classifier on a batch."""
+    return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
+
+
 rule infer_torch:
     input:
         tensors=tensors_of,
@@ -20,8 +25,10 @@ rule infer_torch:
         ENVS["torch"]
     threads: 2
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=infer_resource("mem_mb"),
+        runtime=infer_resource("runtime"),
+        disk_mb=infer_resource("disk_mb"),
+        gpu=GPU,
     params:
         layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
     message:
@@ -45,8 +52,10 @@ rule infer_flux:
         ENVS["julia"]
     threads: 2
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=infer_resource("mem_mb"),
+        runtime=infer_resource("runtime"),
+        disk_mb=infer_resource("disk_mb"),
+        gpu=GPU,
     params:
         layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
     message:
@@ -70,8 +79,9 @@ rule predictions:
     conda:
         ENVS["preprocess"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10 + IMAGES // 1000),
+        disk_mb=100,
     message:
         "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     script:

@@ -20,8 +20,9 @@ rule import_weights:
     conda:
         ENVS["torch"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        disk_mb=1000,
     message:
         "Importing the weights of {wildcards.classifier}"
     script:
@@ -42,8 +43,9 @@ rule export_bson:
     conda:
         ENVS["julia"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        disk_mb=1000,
     message:
         "Writing the Flux model of {wildcards.classifier}"
     script:

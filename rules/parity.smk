@@ -18,8 +18,9 @@ rule parity:
     conda:
         ENVS["figures"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10 + IMAGES // 200),
+        disk_mb=100,
     message:
         "Comparing Flux with PyTorch on {wildcards.classifier}"
     script:

@@ -5,6 +5,7 @@
 
 
 for batch, images in STUDY.image_batches.items():
+    needs = preprocess_needs(STUDY, batch)
 
     rule:
         name:
@@ -26,8 +27,9 @@ for batch, images in STUDY.image_batches.items():
             ENVS["preprocess"]
         threads: 4
         resources:
-            mem_mb=1000,
-            runtime=30,
+            mem_mb=growing(needs["mem_mb"]),
+            runtime=growing(needs["runtime"]),
+            disk_mb=needs["disk_mb"],
         params:
             images=images,
             input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].to_dict(),

@@ -21,8 +21,9 @@ rule report:
     conda:
         ENVS["figures"]
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10 + IMAGES // 100),
+        disk_mb=1000,
     params:
         engines=ENGINES,
         engine_note=ENGINE_NOTE,

@@ -41,8 +41,9 @@ rule draw_scenes:
     conda:
         ENVS["train"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        disk_mb=100,
     message:
         "Drawing the contact sheet of the drawn world"
     script:
@@ -62,8 +63,9 @@ rule draw_dataset:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
+        disk_mb=4000,
     params:
         drawings=lambda wildcards: max(64, round(DRAWINGS[wildcards.part]["count"] * TRAINING_SCALE)),
         first_seed=lambda wildcards: DRAWINGS[wildcards.part]["first_seed"],
@@ -89,8 +91,10 @@ rule train_autoencoder:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=growing(6000),
+        runtime=growing(240),
+        disk_mb=4000,
+        gpu=GPU,
     params:
         checkpoint="results/trained/autoencoder_checkpoint.pt",
         scale=TRAINING_SCALE,
@@ -116,8 +120,10 @@ rule train_decoder:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=growing(6000),
+        runtime=growing(240),
+        disk_mb=4000,
+        gpu=GPU,
     params:
         checkpoint="results/trained/sharpened_checkpoint.pt",
         scale=TRAINING_SCALE,
@@ -142,8 +148,10 @@ rule train_denoiser:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=6000,
-        runtime=600,
+        mem_mb=growing(6000),
+        runtime=growing(600),
+        disk_mb=4000,
+        gpu=GPU,
     params:
         first_seed=DRAWINGS["drawings"]["first_seed"],
         latents="results/trained/latents.npy",
@@ -169,8 +177,9 @@ rule assemble_scenes:
     conda:
         ENVS["train"]
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
+        disk_mb=4000,
     params:
         scale=TRAINING_SCALE,
     message:
@@ -191,8 +200,9 @@ rule decode_drawings:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
+        disk_mb=4000,
     params:
         drawings=lambda wildcards: max(64, round(DECODED_DRAWINGS * TRAINING_SCALE)),
     message:
@@ -219,8 +229,10 @@ rule train_classifier:
         ENVS["train"]
     threads: 8
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=growing(6000),
+        runtime=growing(120),
+        disk_mb=4000,
+        gpu=GPU,
     params:
         first_seeds=[DRAWINGS[part]["first_seed"] for part in ("drawings", "held_out")],
         scale=TRAINING_SCALE,

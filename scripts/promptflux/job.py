@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from promptflux.errors import StudyError
+from promptflux.gpu import claim_gpu
 
 Item = TypeVar("Item")
 
@@ -41,13 +42,16 @@ def job(snakemake) -> Iterator[None]:
     """Run the body of a Snakemake job: `with job(snakemake): main(...)`.
 
     What is printed to stderr also goes to the job's log file. A `StudyError` ends the job
-    with its sentence and exit status 1, without a traceback.
+    with its sentence and exit status 1, without a traceback. A rule with the resource `gpu`
+    sees one GPU, or none.
     """
     terminal = sys.stderr
     log_path = snakemake.log[0] if snakemake.log else "/dev/null"
     with open(log_path, "w", encoding="utf-8") as log:
         sys.stderr = _Tee(terminal, log)
         try:
+            if (gpu := snakemake.resources.get("gpu")) is not None:
+                claim_gpu(gpu)
             yield
         except StudyError as error:
             print(f"error: {error}", file=sys.stderr)
