@@ -11,6 +11,9 @@ if Path("config.yaml").is_file():
     configfile: "config.yaml"
 
 
+report: "captions/study.rst"
+
+
 include: "rules/common.smk"
 include: "rules/generate.smk"
 include: "rules/preprocess.smk"
@@ -21,14 +24,6 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/record.smk"
 include: "rules/train.smk"
-
-
-localrules:
-    all,
-    train_scenes,
-    train_classifiers,
-    predictions,
-    confusion,
 
 
 rule all:

@@ -3,7 +3,9 @@
 
 import sys
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# The folder of this workflow, which another one may use as a module.
+PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
+sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 
 from promptflux.changes import changes, listed
 from promptflux.context import context_warnings, unknown_words, unknown_words_warning
@@ -11,10 +13,10 @@ from promptflux.engines import choose_engines, flux_of_run
 from promptflux.errors import StudyError
 from promptflux.gpu import visible_gpus
 from promptflux.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
-from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery, sources_of
+from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery
 from promptflux.study import load_study
 
-JULIA = Path(workflow.basedir).resolve() / "julia"
+JULIA = PROMPTFLUX / "julia"
 
 # The conda environment of each stage, in one place: Snakemake 10 will change how they are named.
 ENVS = {
@@ -26,7 +28,7 @@ ENVS = {
 def read_study():
     """The study that the config asks for; a mistake in it ends the run with its sentences."""
     try:
-        return load_study(config, [Path("."), Path(workflow.basedir)])
+        return load_study(config, [Path("."), PROMPTFLUX])
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")
 
@@ -42,11 +44,13 @@ def read_engines():
 
 
 STUDY = read_study()
+# The rules say `results/`; a module statement may put a prefix before it.
+RESULTS = Path(workflow.modifier.path_modifier.replace_prefix("results"))
 ENGINES, ENGINE_NOTE = read_engines()
 
 # Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
 # the rules need of it is in STUDY, so nothing of it stays.
-config.clear()
+config = {}
 
 
 def images_of(names):
@@ -54,11 +58,13 @@ def images_of(names):
     return [f"results/images/{name}.png" for name in names]
 
 
-# The images that generate declares, and those that preprocess takes one by one, batch by batch.
-# See rules/generate.smk.
+# The images that generate declares, and those that preprocess takes one by one, batch by batch;
+# and those that Snakemake brings to the jobs that look at all. See rules/generate.smk.
 REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
-LOST, EDITED = STUDY.lost_and_edited(Path("results"))
-DECLARED_IMAGES, SEEN_IMAGES = [STUDY.image_batches] * 2 if REMOTE_STORAGE else (LOST, EDITED)
+LOST, EDITED = STUDY.lost_and_edited(RESULTS)
+GENERATED = {batch: STUDY.image_batches[batch] for batch in STUDY.prompts_of}
+DECLARED_IMAGES, SEEN_IMAGES = [GENERATED] * 2 if REMOTE_STORAGE else (LOST, EDITED)
+BROUGHT_IMAGES = images_of(STUDY.prompt_of_image) if REMOTE_STORAGE else []
 LOST_IMAGES = [file for names in LOST.values() for file in images_of(names)]
 
 # A study of the user's own images alone has no table.
@@ -97,6 +103,43 @@ def growing(amount):
     return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
 
 
+def infer_resource(resource):
+    """A resource of the job that runs a classifier on a batch."""
+    return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
+
+
+# What the study reads is local(): it lies where the config says, also if the results go to
+# object storage, or to a folder that a module statement puts before them.
+
+
+def sources_of(images):
+    """The input files that stand for images: the checksums of their batches, and the user's own files.
+
+    With remote storage also the images themselves, as Snakemake brings only what is declared.
+    """
+    generated = [image for image in images if image not in STUDY.own_images]
+    own = local([STUDY.source(image) for image in images if image in STUDY.own_images])
+    batches = [batch for batch, names in GENERATED.items() if not set(names).isdisjoint(generated)]
+    brought = images_of(generated) if REMOTE_STORAGE else []
+    return expand("results/checksums/{batch}.sha256", batch=batches) + own + brought
+
+
+def root_of(file):
+    """What stands before `results/` in the path of a job's file: see scripts/promptflux/results.py."""
+    return file[: file.rindex("results/")]
+
+
+def spec_of(wildcards):
+    """The spec of a classifier."""
+    return local(str(STUDY.classifiers[wildcards.classifier].path))
+
+
+def weights_of(wildcards):
+    """The file with the weights of a classifier; none if they come from a seed."""
+    path = STUDY.classifiers[wildcards.classifier].weights_path
+    return local(str(path)) if path else []
+
+
 def tensors_of(wildcards):
     """The tensors of a batch as a classifier wants them."""
     return f"results/tensors/{STUDY.classifiers[wildcards.classifier].input.name}/{wildcards.batch}.h5"
@@ -114,7 +157,7 @@ def prompt_warnings():
 
 def changes_since_last_run():
     """What differs from the last complete run, and from the images that it made, a sentence each."""
-    found = changes(STUDY.config, STUDY.prompts, "results/study.json")
+    found = changes(STUDY.config, STUDY.prompts, RESULTS / "study.json")
     for images, what in (
         (LOST, ("is gone and is made again", "are gone and are made again")),
         (EDITED, ("was edited and is preprocessed again", "were edited and are preprocessed again")),
@@ -148,5 +191,5 @@ onstart:
 
 onsuccess:
     print(ENGINE_NOTE, file=sys.stderr)
-    if Path("results/report.html").is_file():
-        print(f"The report is {Path('results/report.html').resolve()}", file=sys.stderr)
+    if (RESULTS / "report.html").is_file():
+        print(f"The report is {(RESULTS / 'report.html').resolve()}", file=sys.stderr)

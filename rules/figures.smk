@@ -18,9 +18,19 @@ for classifier, spec in STUDY.classifiers.items():
                 input:
                     tensors=f"results/tensors/{spec.input.name}/{batch}.h5",
                     predictions=f"results/predictions/{classifier}/{FIGURE_ENGINE}/{batch}.h5",
-                    spec=str(spec.path),
+                    spec=local(str(spec.path)),
                 output:
-                    [figure for image in chosen for figure in figures_of(spec, image)],
+                    [
+                        report(
+                            figure,
+                            caption="../captions/figure.rst",
+                            category=f"What {classifier} sees",
+                            subcategory=image,
+                            labels={"figure": Path(figure).stem.replace("_", " ")},
+                        )
+                        for image in chosen
+                        for figure in figures_of(spec, image)
+                    ],
                 log:
                     f"results/logs/figures/{classifier}_{batch}.log",
                 benchmark:
@@ -44,12 +54,18 @@ for classifier, spec in STUDY.classifiers.items():
 rule confusion:
     input:
         predictions=f"results/predictions/{{classifier}}/{FIGURE_ENGINE}.tsv",
-        prompts=ancient(PROMPTS_TABLES),
+        prompts=ancient(local(PROMPTS_TABLES)),
     output:
         table="results/figures/{classifier}/confusion.tsv",
-        figure="results/figures/{classifier}/confusion.png",
+        figure=report(
+            "results/figures/{classifier}/confusion.png",
+            caption="../captions/confusion.rst",
+            category="Predictions",
+            labels={"classifier": "{classifier}", "what": "asked against seen"},
+        ),
     log:
         "results/logs/confusion/{classifier}.log",
+    localrule: True
     conda:
         ENVS["figures"]
     resources:
@@ -67,9 +83,9 @@ rule confusion:
 
 rule gallery:
     input:
-        lambda wildcards: sources_of([path for row in gallery(STUDY) for path in row["images"]], STUDY),
+        sources_of([image for row in gallery(STUDY) for image in row["images"]]),
     output:
-        "results/figures/gallery.png",
+        report("results/figures/gallery.png", caption="../captions/gallery.rst", category="Images"),
     log:
         "results/logs/gallery.log",
     benchmark:
@@ -82,6 +98,12 @@ rule gallery:
         disk_mb=100,
     params:
         rows=lambda wildcards: gallery(STUDY),
+        # Snakemake compares no params that depend on the output: another place is no change.
+        sources=lambda wildcards, output: {
+            image: STUDY.source(image, root_of(output[0]))
+            for row in gallery(STUDY)
+            for image in row["images"]
+        },
         total=len(STUDY.prompts) + bool(STUDY.own_images),
         style=lambda wildcards: FIGURE_STYLE,
     message:

@@ -20,8 +20,8 @@ for batch, prompts in STUDY.prompts_of.items():
         name:
             f"generate_{batch}"
         input:
-            prompts=ancient(STUDY.prompts_path),
-            model=STUDY.generator.files(),
+            prompts=ancient(local(STUDY.prompts_path)),
+            model=local(STUDY.generator.files()),
         output:
             images=update(images_of(DECLARED_IMAGES.get(batch, []))),
             checksums=f"results/checksums/{batch}.sha256",

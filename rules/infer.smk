@@ -5,15 +5,10 @@
 #      results/predictions/{classifier}/{engine}.tsv         a row an image
 
 
-def infer_resource(resource):
-    """A resource of the job that runs a classifier on a batch."""
-    return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
-
-
 rule infer_torch:
     input:
         tensors=tensors_of,
-        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
+        spec=spec_of,
         weights="results/models/{classifier}.h5",
     output:
         "results/predictions/{classifier}/torch/{batch}.h5",
@@ -40,7 +35,7 @@ rule infer_torch:
 rule infer_flux:
     input:
         tensors=tensors_of,
-        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
+        spec=spec_of,
         model="results/models/{classifier}.bson",
     output:
         "results/predictions/{classifier}/flux/{batch}.h5",
@@ -73,9 +68,15 @@ rule predictions:
             if batch not in STUDY.prompts_of
         ],
     output:
-        "results/predictions/{classifier}/{engine}.tsv",
+        report(
+            "results/predictions/{classifier}/{engine}.tsv",
+            caption="../captions/predictions.rst",
+            category="Predictions",
+            labels={"classifier": "{classifier}", "what": "table ({engine})"},
+        ),
     log:
         "results/logs/predictions/{classifier}_{engine}.log",
+    localrule: True
     conda:
         ENVS["preprocess"]
     resources:

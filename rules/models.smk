@@ -8,8 +8,8 @@
 
 rule import_weights:
     input:
-        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
-        weights=lambda wildcards: STUDY.classifiers[wildcards.classifier].weights_path or [],
+        spec=spec_of,
+        weights=weights_of,
     output:
         weights="results/models/{classifier}.h5",
         architecture="results/models/{classifier}_architecture_torch.txt",
@@ -31,7 +31,7 @@ rule import_weights:
 
 rule export_bson:
     input:
-        spec=lambda wildcards: str(STUDY.classifiers[wildcards.classifier].path),
+        spec=spec_of,
         weights="results/models/{classifier}.h5",
     output:
         model="results/models/{classifier}.bson",

@@ -10,7 +10,12 @@ rule parity:
         torch=[f"results/predictions/{{classifier}}/torch/{batch}.h5" for batch in STUDY.image_batches],
     output:
         table="results/parity/{classifier}.tsv",
-        figure="results/parity/{classifier}.png",
+        figure=report(
+            "results/parity/{classifier}.png",
+            caption="../captions/parity.rst",
+            category="Flux against PyTorch",
+            labels={"classifier": "{classifier}"},
+        ),
     log:
         "results/logs/parity/{classifier}.log",
     benchmark:

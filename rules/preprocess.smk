@@ -13,7 +13,7 @@ for batch, images in STUDY.image_batches.items():
         input:
             checksums=[f"results/checksums/{batch}.sha256"] if batch in STUDY.prompts_of else [],
             images=images_of(SEEN_IMAGES.get(batch, [])),
-            own=[str(STUDY.own_images[image].path) for image in images if image in STUDY.own_images],
+            own=local([STUDY.source(image) for image in images if image in STUDY.own_images]),
         output:
             tensors=f"results/tensors/{{input_name}}/{batch}.h5",
             pictures=[

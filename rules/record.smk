@@ -10,7 +10,7 @@ rule record:
     input:
         checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
         tables=PREDICTION_TABLES,
-        prompts=PROMPTS_TABLES,
+        prompts=local(PROMPTS_TABLES),
     output:
         manifest="results/manifest.sha256",
         study="results/study.json",
@@ -19,8 +19,9 @@ rule record:
     conda:
         ENVS["preprocess"]
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        disk_mb=10,
     params:
         config=lambda wildcards: STUDY.config,
     message:
@@ -33,7 +34,8 @@ rule verify:
     input:
         checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
         tables=PREDICTION_TABLES,
-        reference=STUDY.reference_files,
+        images=BROUGHT_IMAGES,
+        reference=local(STUDY.reference_files),
     output:
         "results/verify.tsv",
     log:
@@ -41,8 +43,9 @@ rule verify:
     conda:
         ENVS["preprocess"]
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
+        disk_mb=10,
     params:
         reference=str(STUDY.reference) if STUDY.reference else None,
     message:

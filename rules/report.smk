@@ -10,12 +10,15 @@ rule report:
         study="results/study.json",
         gallery="results/figures/gallery.png",
         verified="results/verify.tsv" if STUDY.reference else [],
+        images=BROUGHT_IMAGES,
         tensors=expand(
             "results/tensors/{input_name}/{batch}.h5", input_name=STUDY.inputs, batch=STUDY.image_batches
         ),
     output:
         report="results/report.html",
-        times="results/figures/where_the_time_went.png",
+        times=report(
+            "results/figures/where_the_time_went.png", caption="../captions/times.rst", category="Times"
+        ),
     log:
         "results/logs/report.log",
     conda:
@@ -27,8 +30,8 @@ rule report:
     params:
         engines=ENGINES,
         engine_note=ENGINE_NOTE,
-        classifiers=lambda wildcards: classifier_sections(STUDY, ENGINES),
-        benchmarks=lambda wildcards: benchmarks(STUDY, ENGINES),
+        classifiers=lambda wildcards, output: classifier_sections(STUDY, ENGINES, root_of(output.report)),
+        benchmarks=lambda wildcards, output: benchmarks(STUDY, ENGINES, root_of(output.report)),
     message:
         "Writing the report"
     script:

@@ -168,7 +168,7 @@ rule assemble_scenes:
         autoencoder="results/trained/sharpened",
         denoiser="results/trained/denoiser",
         drawings="results/trained/drawings.npy",
-        spec=f"{workflow.basedir}/models/classifiers/cnn32.yaml",
+        spec=local(f"{PROMPTFLUX}/models/classifiers/cnn32.yaml"),
         weights="results/trained/classifiers/cnn32.h5",
     output:
         directory("results/trained/scenes"),
@@ -213,7 +213,7 @@ rule decode_drawings:
 
 rule train_classifier:
     input:
-        spec=lambda wildcards: f"{workflow.basedir}/models/classifiers/{wildcards.classifier}.yaml",
+        spec=lambda wildcards: local(f"{PROMPTFLUX}/models/classifiers/{wildcards.classifier}.yaml"),
         drawings="results/trained/drawings.npy",
         held_out="results/trained/held_out.npy",
         decoded="results/trained/decoded.npy",

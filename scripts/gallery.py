@@ -153,8 +153,12 @@ if "snakemake" in globals():
     from promptflux.job import job
 
     with job(snakemake):  # noqa: F821
+        sources = snakemake.params.sources  # noqa: F821
         main(
-            rows=snakemake.params.rows,  # noqa: F821
+            rows=[
+                row | {"images": [sources[image] for image in row["images"]]}
+                for row in snakemake.params.rows  # noqa: F821
+            ],
             total=snakemake.params.total,  # noqa: F821
             output=snakemake.output[0],  # noqa: F821
             style=snakemake.params.style,  # noqa: F821

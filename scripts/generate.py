@@ -235,6 +235,6 @@ if "snakemake" in globals():
             prompts=snakemake.input.prompts,  # noqa: F821
             settings=snakemake.params.settings,  # noqa: F821
             images=snakemake.params.images,  # noqa: F821
-            folder="results/images",
+            folder=str(Path(snakemake.output.checksums).parents[1] / "images"),  # noqa: F821
             checksums=snakemake.output.checksums,  # noqa: F821
         )

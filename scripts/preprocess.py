@@ -117,13 +117,14 @@ if "snakemake" in globals():
 
     with job(snakemake):  # noqa: F821
         names = snakemake.params.images  # noqa: F821
-        folder = f"results/preprocessed/{snakemake.wildcards.input_name}"  # noqa: F821
+        results = Path(snakemake.output.tensors).parents[2]  # noqa: F821
+        folder = results / "preprocessed" / snakemake.wildcards.input_name  # noqa: F821
         main(
-            images=snakemake.input.own or [f"results/images/{name}.png" for name in names],  # noqa: F821
+            images=snakemake.input.own or [str(results / f"images/{name}.png") for name in names],  # noqa: F821
             names=names,
             input_spec=snakemake.params.input_spec,  # noqa: F821
             on_bad_image=snakemake.params.on_bad_image,  # noqa: F821
             tensors=snakemake.output.tensors,  # noqa: F821
-            pictures=[f"{folder}/{name}.png" for name in names],
+            pictures=[str(folder / f"{name}.png") for name in names],
             threads=snakemake.threads,  # noqa: F821
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from promptflux.changes import asked
 from promptflux.checksums import read_checksums, write_checksums
@@ -41,7 +42,7 @@ if "snakemake" in globals():
             tables=snakemake.input.tables,  # noqa: F821
             prompts=snakemake.input.prompts,  # noqa: F821
             config=snakemake.params.config,  # noqa: F821
-            folder="results",
+            folder=str(Path(snakemake.output.manifest).parent),  # noqa: F821
             manifest=snakemake.output.manifest,  # noqa: F821
             study=snakemake.output.study,  # noqa: F821
         )

@@ -161,15 +161,17 @@ def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
     return sources
 
 
-def prompt_sections(rows: Sequence[Mapping], seed: int, images_per_prompt: int) -> list[dict]:
-    """What the page shows of each prompt, a row of the prompts table; see `main`."""
+def prompt_sections(rows: Sequence[Mapping], seed: int, images_per_prompt: int, results: Path) -> list[dict]:
+    """What the page shows of each prompt, a row of the prompts table, from the results folder; see `main`."""
     return [
         {
             "name": prompt.name,
             "prompt": prompt.prompt,
             "negative_prompt": prompt.negative_prompt,
             "seed": seed if prompt.seed is None else prompt.seed,
-            "images": [f"results/images/{image}.png" for image in image_names(prompt, images_per_prompt)],
+            "images": [
+                str(results / f"images/{image}.png") for image in image_names(prompt, images_per_prompt)
+            ],
         }
         for prompt in (Prompt(**row) for row in rows)
     ]
@@ -401,7 +403,12 @@ if "snakemake" in globals():
                 "engines": snakemake.params.engines,  # noqa: F821
                 "engine_note": snakemake.params.engine_note,  # noqa: F821
             },
-            prompts=prompt_sections(asked["prompts"], generator["seed"], generator["images_per_prompt"]),
+            prompts=prompt_sections(
+                asked["prompts"],
+                generator["seed"],
+                generator["images_per_prompt"],
+                Path(snakemake.output.report).parent,  # noqa: F821
+            ),
             gallery=snakemake.input.gallery,  # noqa: F821
             classifiers=snakemake.params.classifiers,  # noqa: F821
             tensors=snakemake.input.tensors,  # noqa: F821

@@ -116,10 +116,12 @@ if "snakemake" in globals():
     from promptflux.job import job
 
     with job(snakemake):  # noqa: F821
+        results = Path(snakemake.output[0]).parent  # noqa: F821
+        tables = [str(Path(table).relative_to(results)) for table in snakemake.input.tables]  # noqa: F821
         images = [name for path in snakemake.input.checksums for name in read_checksums(path)]  # noqa: F821
         main(
-            files=[*images, *(table.removeprefix("results/") for table in snakemake.input.tables)],  # noqa: F821
-            folder="results",
+            files=[*images, *tables],
+            folder=str(results),
             reference=snakemake.params.reference,  # noqa: F821
             output=snakemake.output[0],  # noqa: F821
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from promptflux.files import sha256_of_file
+
 WORKFLOW = Path(__file__).resolve().parents[1]
 
 
@@ -14,6 +16,20 @@ def pytest_terminal_summary(terminalreporter):
     reasons = {report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])}
     for reason in sorted(reason for reason in reasons if "NOT TESTED" in reason):
         terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)
+
+
+def results(folder: Path) -> dict[str, str]:
+    """The files of a study that its inputs decide, with the digests of their bytes."""
+    files = {
+        str(path.relative_to(folder / "results")): path
+        for path in (folder / "results").rglob("*")
+        if path.is_file()
+    }
+    return {
+        name: sha256_of_file(path)
+        for name, path in files.items()
+        if not name.startswith(("logs/", "benchmarks/"))
+    }
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,8 @@
-"""Which files of `results/` hold what, for the rules that gather them."""
+"""Which files of `results/` hold what, for the rules that gather them.
+
+`root` is what stands before `results/` where the results are not in the working folder: in a
+copy of an object storage, or where a module statement has a prefix.
+"""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -8,7 +12,7 @@ from promptflux.spec import Spec
 from promptflux.study import Study
 
 
-def figures_of(spec: Spec, image: str) -> list[str]:
+def figures_of(spec: Spec, image: str, root: str = "") -> list[str]:
     """The figures of one image as one classifier sees it, in the order of the report."""
     convolutions = sum(layer.kind == "conv" for layer in spec.layers)
     names = [
@@ -17,31 +21,20 @@ def figures_of(spec: Spec, image: str) -> list[str]:
         *(f"conv_layer_{i}_feature_maps" for i in range(1, convolutions + 1)),
         "model_output",
     ]
-    return [f"results/figures/{spec.name}/{image}/{name}.png" for name in names]
-
-
-def sources_of(paths: Sequence[str], study: Study) -> list[str]:
-    """What a rule takes as input for images: the checksums of their batches, and the user's own files."""
-    wanted = set(paths)
-    lists = [
-        f"results/checksums/{batch}.sha256"
-        for batch in study.prompts_of
-        if any(study.source(image) in wanted for image in study.image_batches[batch])
-    ]
-    return lists + [str(image.path) for image in study.own_images.values() if str(image.path) in wanted]
+    return [f"{root}results/figures/{spec.name}/{image}/{name}.png" for name in names]
 
 
 def gallery(study: Study) -> list[dict]:
     """The gallery's rows: the first prompts, and the user's own images as one.
 
-    A row: `name`, the files of its first `images`, a caption for each in `captions`, and the `count` of all.
+    A row: `name`, the names of its first `images`, a caption for each in `captions`, and the `count` of all.
     """
 
     def row(name: str, images: list[str], caption: str | None) -> dict:
         shown = images[:MOST_GALLERY_IMAGES]
         return {
             "name": name,
-            "images": [study.source(image) for image in shown],
+            "images": shown,
             "captions": [caption or image for image in shown],
             "count": len(images),
         }
@@ -55,7 +48,7 @@ def gallery(study: Study) -> list[dict]:
     return rows[:MOST_GALLERY_ROWS]
 
 
-def classifier_sections(study: Study, engines: Sequence[str]) -> list[dict]:
+def classifier_sections(study: Study, engines: Sequence[str], root: str = "") -> list[dict]:
     """What the report shows of each classifier: texts, and the paths of its files."""
     architecture = "architecture" if "flux" in engines else "architecture_torch"
     both = len(engines) == 2
@@ -65,16 +58,16 @@ def classifier_sections(study: Study, engines: Sequence[str]) -> list[dict]:
             "name": name,
             "description": spec.description,
             "input": spec.input.to_dict(),
-            "architecture": f"results/models/{name}_{architecture}.txt",
-            "predictions": {engine: f"results/predictions/{name}/{engine}.tsv" for engine in engines},
+            "architecture": f"{root}results/models/{name}_{architecture}.txt",
+            "predictions": {engine: f"{root}results/predictions/{name}/{engine}.tsv" for engine in engines},
             "batches": {
-                engine: [f"results/predictions/{name}/{engine}/{batch}.h5" for batch in first]
+                engine: [f"{root}results/predictions/{name}/{engine}/{batch}.h5" for batch in first]
                 for engine in engines
             },
-            "parity": f"results/parity/{name}.tsv" if both else None,
-            "parity_figure": f"results/parity/{name}.png" if both else None,
-            "confusion": f"results/figures/{name}/confusion.png",
-            "figures": [{"image": image, "paths": figures_of(spec, image)} for image in study.chosen],
+            "parity": f"{root}results/parity/{name}.tsv" if both else None,
+            "parity_figure": f"{root}results/parity/{name}.png" if both else None,
+            "confusion": f"{root}results/figures/{name}/confusion.png",
+            "figures": [{"image": image, "paths": figures_of(spec, image, root)} for image in study.chosen],
         }
         for name, spec in study.classifiers.items()
     ]
@@ -91,7 +84,7 @@ def files_of(sections: Sequence[dict]) -> list[str]:
     return files
 
 
-def benchmarks(study: Study, engines: Sequence[str]) -> dict[str, list[str]]:
+def benchmarks(study: Study, engines: Sequence[str], root: str = "") -> dict[str, list[str]]:
     """The benchmark files that the jobs of a study write, by stage."""
     batches, classifiers = list(study.image_batches), list(study.classifiers)
     jobs = {
@@ -109,4 +102,4 @@ def benchmarks(study: Study, engines: Sequence[str]) -> dict[str, list[str]]:
     if len(engines) == 2:
         jobs["parity"] = [f"parity/{name}" for name in classifiers]
     jobs["figures"] = ["gallery", *drawn]
-    return {stage: [f"results/benchmarks/{job}.tsv" for job in names] for stage, names in jobs.items()}
+    return {stage: [f"{root}results/benchmarks/{job}.tsv" for job in names] for stage, names in jobs.items()}

@@ -106,10 +106,10 @@ class Study:
         """The names of a prompt's images: `{name}_1`, `{name}_2`, ..."""
         return image_names(prompt, self.generator.images_per_prompt)
 
-    def source(self, image: str) -> str:
-        """The file of an image: a user's own, or one to be generated."""
+    def source(self, image: str, root: str = "") -> str:
+        """The file of an image: a user's own, or one to be generated, in `results/` below `root`."""
         own = self.own_images.get(image)
-        return str(own.path) if own else f"results/images/{image}.png"
+        return str(own.path) if own else f"{root}results/images/{image}.png"
 
     def chosen_in(self, batch: str) -> list[str]:
         """The images of a batch that get figures of their own, in the batch's order."""
