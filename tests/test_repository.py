@@ -1,13 +1,16 @@
 """The project's own files agree with each other."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 import yaml
 from conftest import WORKFLOW
+from snakemake.cli import get_argument_parser
 
 # Where a package is called otherwise by conda-forge, or by its import.
 CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
@@ -87,6 +90,15 @@ def test_an_env_serves_the_imports_of_its_scripts(env, script):
     assert needed - served == set()
 
 
+def test_every_job_says_what_it_needs():
+    texts = "".join(path.read_text() for path in sorted((WORKFLOW / "rules").glob("*.smk")))
+    rules = [rule for rule in re.split(r"^ *rule\b", texts, flags=re.MULTILINE) if "script:" in rule]
+    assert len(rules) > 15
+    for rule in rules:
+        for resource in ("mem_mb=", "runtime=", "disk_mb="):
+            assert resource in rule.split("resources:")[1], rule
+
+
 def test_no_tracked_file_is_over_15_megabytes():
     files = subprocess.run(["git", "ls-files", "-z"], cwd=WORKFLOW, capture_output=True, text=True)
     if files.returncode:
@@ -113,3 +125,53 @@ def test_the_workflow_is_lint_free():
     command = [sys.executable, "-m", "snakemake", "--lint", "--cores", "1"]
     checked = subprocess.run(command, cwd=WORKFLOW, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_julia_of_conda_is_one_that_the_manifest_was_made_for():
+    manifest = tomllib.loads((WORKFLOW / "julia/Manifest.toml").read_text())["julia_version"]
+    [pin] = yaml.safe_load((WORKFLOW / "envs/julia.yaml").read_text())["dependencies"]
+    assert pin.removeprefix("julia=").split(".")[:2] == manifest.split(".")[:2]
+
+
+def test_the_packages_of_the_manifest_come_with_the_environment_of_julia(tmp_path):
+    """Snakemake runs the post-deploy script in the working folder; a stand-in for Julia shows with what."""
+    (tmp_path / "julia").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "julia").chmod(0o755)
+    script = WORKFLOW / "envs/julia.post-deploy.sh"
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", str(script)]
+    told = path | {"PROMPTFLUX_JULIA_PROJECT": str(WORKFLOW / "julia")}
+    run = subprocess.run(command, env=told, cwd=tmp_path, capture_output=True, text=True)
+    assert f"--project={WORKFLOW / 'julia'}" in run.stdout and "Pkg.instantiate()" in run.stdout
+    untold = subprocess.run(command, env=path, cwd=tmp_path, capture_output=True, text=True)
+    assert untold.returncode and "PROMPTFLUX_JULIA_PROJECT" in untold.stderr
+
+
+CONDA = """\
+#!/bin/sh
+case "$1" in
+  info) echo '{"conda_prefix": "/conda", "platform": "linux-64"}' ;;
+  config) echo '{"get": {"channel_priority": "strict"}}' ;;
+  *) echo 'conda 25.3.0' ;;
+esac
+"""
+
+
+def test_the_image_is_that_of_the_environments(tmp_path):
+    """What Snakemake writes now; it asks conda for no more than how it is set up, which a stand-in says."""
+    (tmp_path / "conda").write_text(CONDA)
+    (tmp_path / "conda").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--containerize"]
+    written = subprocess.run(command, cwd=WORKFLOW, env=env, capture_output=True, text=True)
+    assert written.returncode == 0, written.stderr
+    assert written.stdout == (WORKFLOW / "Dockerfile").read_text(), "run: make Dockerfile"
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm", "kubernetes"])
+def test_a_profile_says_what_snakemake_understands(profile):
+    """A plugin's own settings begin with its name; those of one that is not installed are not checked."""
+    options = get_argument_parser()._option_string_actions
+    settings = yaml.safe_load((WORKFLOW / f"profiles/{profile}/config.yaml").read_text())
+    checked = {name for name in settings if not name.startswith("kubernetes-")}
+    assert {name for name in checked if f"--{name}" not in options} == set()
