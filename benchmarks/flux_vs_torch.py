@@ -132,7 +132,8 @@ def job_script(files: dict[str, Path], threads: int) -> Path:
     inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "spec", "model"))
     preamble = (
         f'snakemake = (scriptdir="{WORKFLOW / "julia"}", input=Dict({inputs}), output=Dict(1 => "{files["output"]}"), '
-        f'params=Dict("layers_of" => []), log=Dict(1 => "{script}.log"), threads={threads})\n'
+        f'params=Dict("layers_of" => []), log=Dict(1 => "{script}.log"), '
+        f"threads={threads}, resources=Dict())\n"
     )
     script.write_text(preamble + (WORKFLOW / "julia/infer_flux.jl").read_text())
     return script

@@ -19,8 +19,7 @@ end
 
 using PromptFlux
 
-include("gpu.jl")
-@isdefined(snakemake) && claim_gpu(get(snakemake.resources, "gpu", 0))
+@isdefined(snakemake) && PromptFlux.claim_gpu(get(snakemake.resources, "gpu", 0))
 
 # The GPU is used where CUDA.jl is installed; the project itself does without.
 if Base.find_package("CUDA") !== nothing && Base.find_package("cuDNN") !== nothing

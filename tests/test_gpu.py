@@ -49,7 +49,7 @@ def claim():
 
     def claim(wanted: int = 1, julia: bool = False) -> subprocess.Popen:
         if julia:
-            code = JULIA.format(gpu=str(WORKFLOW / "julia/gpu.jl"), wanted=wanted)
+            code = JULIA.format(gpu=str(WORKFLOW / "julia/src/gpu.jl"), wanted=wanted)
             command = ["julia", "--startup-file=no", "-e", code]
         else:
             code = PYTHON.format(scripts=str(WORKFLOW / "scripts"), wanted=wanted)

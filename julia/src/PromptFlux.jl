@@ -25,7 +25,7 @@ using YAML: YAML
 export StudyError, InputSpec, Spec, Network
 export load_spec, load_network, save_network, load_weights, save_weights, weights, with_weights
 export read_picture, image_tensor
-export layer_outputs, predictor, predict
+export layer_outputs, Predictor, predict
 export infer, export_bson, bson_to_weights, predict_files
 
 include("job.jl")
@@ -39,6 +39,7 @@ include("resize.jl")
 include("kernels.jl")
 include("inference.jl")
 include("commands.jl")
+include("gpu.jl")
 include("precompile.jl")
 
 end

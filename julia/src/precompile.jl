@@ -19,6 +19,7 @@
                           "labels: [a, b, c]\nweights: {file: tiny.h5, sha256: \"\"}\n"
 
     @compile_workload begin
+        claim_gpu(0)
         for content in (text("gray28", plain_layers), text(mapping, all_layers)), keep in (String[], ["b"])
             mktempdir() do folder
                 at(name) = joinpath(folder, name)

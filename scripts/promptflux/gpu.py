@@ -1,6 +1,6 @@
 """Which NVIDIA GPUs are here, and one of them for one job at a time.
 
-A job locks the GPU that it picks (`flock` on a file named after the GPU's UUID, as julia/gpu.jl
+A job locks the GPU that it picks (`flock` on a file named after the GPU's UUID, as julia/src/gpu.jl
 does too), so that jobs of several runs on one machine do not meet on a GPU. A lock goes with
 its process, however that ends.
 """
