@@ -7,8 +7,8 @@ and glibc's malloc kept from handing large buffers back to the system between tw
 (mallopt(3)), which else takes half of its time. Flux runs in three ways, which show what each step gives:
 a batch layer by layer through Flux alone; an image a thread, layer by layer, with this project's
 kernels; and as the pipeline runs it, a convolution fused with what follows. All take turns. A turn begins
-with a rest, in which the threads of the others stop spinning for work, and two passes to wake up;
-then five passes are timed. What is given is the median of the turns' means.
+with a rest, in which the threads of the others stop spinning for work, and with passes to wake up;
+then passes are timed for 0.3 s. What is given is the median of the turns' means.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,8 +32,7 @@ MALLOC = {
     "MALLOC_TOP_PAD_": str(2**28),
 }
 
-REST = 0.2  # seconds
-PASSES = 5
+REST, WAKE, TURN = 0.2, 0.1, 0.3  # seconds
 
 WAYS = {
     "torch": "PyTorch",
@@ -56,14 +56,21 @@ passes = Dict(
     "kernels" => () -> predict(predictor, images; keep=every),
     "pipeline" => () -> predict(predictor, images),
 )
+function milliseconds(pass, duration)
+    start, count = time(), 0
+    while time() < start + duration
+        pass()
+        count += 1
+    end
+    return 1000 * (time() - start) / count
+end
 for line in eachline(stdin)
-    pass = passes[line]
     BLAS.set_num_threads(line == "layers" ? Threads.nthreads() : 1)
-    pass(), pass()
-    println(1000 / PASSES * @elapsed foreach(_ -> pass(), 1:PASSES))
+    milliseconds(passes[line], WAKE)
+    println(milliseconds(passes[line], TURN))
     flush(stdout)
 end
-""".replace("PASSES", str(PASSES))
+""".replace("WAKE", str(WAKE)).replace("TURN", str(TURN))
 
 
 def main(threads: int, rounds: int, images: int) -> None:
@@ -178,11 +185,8 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
     @torch.inference_mode()
     def run_torch() -> float:
         time.sleep(REST)
-        network(images), network(images)
-        start = time.perf_counter()
-        for _ in range(PASSES):
-            network(images)
-        return 1000 / PASSES * (time.perf_counter() - start)
+        milliseconds(lambda: network(images), WAKE)
+        return milliseconds(lambda: network(images), TURN)
 
     def run_flux(way: str) -> float:
         time.sleep(REST)
@@ -198,6 +202,15 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
     flux.stdin.close()
     flux.wait()
     return times
+
+
+def milliseconds(run: Callable[[], object], duration: float) -> float:
+    """The mean time of `run`, called for `duration` seconds."""
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() < start + duration:
+        run()
+        count += 1
+    return 1000 * (time.perf_counter() - start) / count
 
 
 def machine() -> str:

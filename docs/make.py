@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parent
 WORKFLOW = DOCS.parent
 PICTURES = {
     "gallery.png": "figures/gallery.png",
-    "feature_maps.png": "figures/cnn224/forest_1/feature_maps_conv2.png",
+    "feature_maps.png": "figures/cnn224/forest_1/conv_layer_2_feature_maps.png",
     "parity_cnn224.png": "parity/cnn224.png",
 }
 CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
