@@ -227,7 +227,8 @@ def run_script(folder, script, **options):
     preamble = f"""
     snakemake = (scriptdir={str(PROJECT)!r}, input=Dict("tensors" => "none.h5", "spec" => "none.yaml",
                  "model" => "none.bson", "weights" => "none.h5"), output=Dict(1 => "out.h5", "model" => "m.bson",
-                 "architecture" => "a.txt"), params=Dict("layers_of" => []), log=Dict(1 => "log.txt"), threads=2)
+                 "architecture" => "a.txt"), params=Dict("layers_of" => []), log=Dict(1 => "log.txt"), threads=2,
+                 resources=Dict())
     """.replace("'", '"')
     (folder / "job.jl").write_text(preamble + (PROJECT / script).read_text())
     return subprocess.run(

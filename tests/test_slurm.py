@@ -132,7 +132,9 @@ def jobs_at_work(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def images_of(folder: Path) -> dict[str, str]:
-    return {name: digest for name, digest in results(folder).items() if name.startswith("images/")}
+    """The finished images; what a killed job was about to write has a name that begins with a dot."""
+    found = results(folder).items()
+    return {name: digest for name, digest in found if name.startswith("images/") and "/." not in name}
 
 
 def test_both_nodes_generate(story):
