@@ -77,6 +77,7 @@ def test_untrained_weights_are_the_same_everywhere(spec):
 def test_untrained_weights_are_distributed_as_pytorchs(tmp_path):
     layers = [{"conv": {"out": 64, "kernel": 3}}, {"conv": {"out": 64, "kernel": 3}}, "flatten", {"dense": 3}]
     spec = load_spec(write_spec(tmp_path, layers=layers))
+    torch.manual_seed(0)
     ours, pytorchs = untrained_weights(spec, 1), Network(spec).weights()
     for name in ("conv1/weight", "conv2/weight", "conv2/bias", "dense1/weight"):
         bound = np.sqrt(1 / np.prod(spec.parameters[name.split("/")[0] + "/weight"][1:]))
