@@ -214,7 +214,7 @@ specs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=specs)
 def test_shapes_are_those_of_pytorch(tmp_path, parts):
     """For random specs: each layer has the predicted shape, and what is refused PyTorch refuses too."""
