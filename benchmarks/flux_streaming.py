@@ -14,21 +14,28 @@ import tempfile
 import time
 from pathlib import Path
 
-from flux_vs_torch import HERE, WORKFLOW, job_script, machine, prepare
+from flux_vs_torch import job_script, julia_versions, prepare
+from measured import WORKFLOW, machine, write_table
 
 
 def main(images: list[int], threads: int) -> None:
-    rows = [["images", "seconds", "images_per_s", "largest_memory_MiB", "tensors_MiB"]]
+    rows = []
     for count in images:
         with tempfile.TemporaryDirectory() as folder:
             files = prepare(Path(folder), "cnn224", count)
             seconds, memory = timed(["julia", f"--threads={threads}", str(job_script(files, threads))])
             size = files["tensors"].stat().st_size / 2**20
-        rows.append([f"{count}", f"{seconds:.1f}", f"{count / seconds:.0f}", f"{memory:.0f}", f"{size:.0f}"])
-        print("\t".join(rows[-1]), flush=True)
-    head = f"# cnn224, a whole job on {threads} threads; {machine()}"
-    text = "\n".join([head, *("\t".join(row) for row in rows)]) + "\n"
-    (HERE / "flux_streaming.tsv").write_text(text, encoding="utf-8")
+        rows.append(
+            {
+                "images": count,
+                "seconds": f"{seconds:.1f}",
+                "images_per_s": f"{count / seconds:.0f}",
+                "largest_memory_MiB": f"{memory:.0f}",
+                "tensors_MiB": f"{size:.0f}",
+            }
+        )
+    comment = f"cnn224, a whole job on {threads} threads; {machine()}, {julia_versions()}"
+    write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
 
 
 def timed(command: list[str]) -> tuple[float, float]:

@@ -12,9 +12,7 @@ then passes are timed for 0.3 s. What is given is the median of the turns' means
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,8 +21,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-WORKFLOW = HERE.parent
+from measured import WORKFLOW, machine, write_table
+
 CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -77,7 +75,7 @@ def main(threads: int, rounds: int, images: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    rows = [["classifier", "runs in", "images_per_s", "ms_per_batch", "flux_to_torch", "first_result_s"]]
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for classifier in CLASSIFIERS:
             files = prepare(Path(folder), classifier, images)
@@ -86,13 +84,18 @@ def main(threads: int, rounds: int, images: int) -> None:
             torch_ms = statistics.median(times["torch"])
             for way, name in WAYS.items():
                 ms = statistics.median(times[way])
-                ratio = "" if way == "torch" else f"{ms / torch_ms:.2f}"
-                start = f"{first:.2f}" if way == "pipeline" else ""
-                rows.append([classifier, name, f"{1000 * images / ms:.0f}", f"{ms:.2f}", ratio, start])
-                print("\t".join(rows[-1]), flush=True)
-    head = f"# {images} images a batch, {threads} threads, median of {rounds} rounds; {machine()}"
-    text = "\n".join([head, *("\t".join(row) for row in rows)]) + "\n"
-    (HERE / "flux_vs_torch.tsv").write_text(text, encoding="utf-8")
+                rows.append(
+                    {
+                        "classifier": classifier,
+                        "runs in": name,
+                        "images_per_s": f"{1000 * images / ms:.0f}",
+                        "ms_per_batch": f"{ms:.2f}",
+                        "flux_to_torch": "" if way == "torch" else f"{ms / torch_ms:.2f}",
+                        "first_result_s": f"{first:.2f}" if way == "pipeline" else "",
+                    }
+                )
+    comment = f"{images} images a batch, {threads} threads, median of {rounds} rounds; {machine('torch')}, {julia_versions()}"
+    write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
 
 
 def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
@@ -213,20 +216,10 @@ def milliseconds(run: Callable[[], object], duration: float) -> float:
     return 1000 * (time.perf_counter() - start) / count
 
 
-def machine() -> str:
-    import torch
-
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next(
-        (line.split(":")[1].strip() for line in info.splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    probe = 'using PromptFlux; print("[\\"", VERSION, "\\", \\"", pkgversion(PromptFlux.Flux), "\\"]")'
-    julia_version, flux_version = json.loads(julia(1, "-e", probe, capture_output=True, text=True).stdout)
-    return (
-        f"{model}, {os.cpu_count()} cores; PyTorch {torch.__version__}, Flux {flux_version} on Julia {julia_version}, "
-        f"{time.strftime('%Y-%m-%d')}"
-    )
+def julia_versions() -> str:
+    """The versions of Flux and of Julia that run here."""
+    code = 'using PromptFlux; print("Flux ", pkgversion(PromptFlux.Flux), " on Julia ", VERSION)'
+    return julia(1, "-e", code, capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 snakemake --cores all && python docs/make.py results
 """
 
-import csv
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from promptflux.prompts import read_prompts
+from promptflux.tables import read_predictions, read_table
 
 DOCS = Path(__file__).resolve().parent
 WORKFLOW = DOCS.parent
@@ -38,8 +42,6 @@ of all nine images. Sums of float32 in another order differ by about as much as 
 
 ## What Flux says
 
-| image | prompt | {heads} |
-| --- | --- |{rule}
 {predictions}
 
 The label and its probability by Flux; PyTorch's differ by at most {apart:.1e}, and name the same label for
@@ -104,44 +106,40 @@ def main(results: Path) -> None:
     for name, source in PICTURES.items():
         shutil.copy(results / source, DOCS / name)
     flux, torch = (
-        {c: rows(results / f"predictions/{c}/{engine}.tsv") for c in CLASSIFIERS}
+        {c: list(read_predictions(results / f"predictions/{c}/{engine}.tsv")) for c in CLASSIFIERS}
         for engine in ("flux", "torch")
     )
-    same, apart = 0, 0.0
-    for c in CLASSIFIERS:
-        for ours, theirs in zip(flux[c], torch[c], strict=True):
-            same += ours["predicted"] == theirs["predicted"]
-            apart = max(apart, *(abs(float(ours[k]) - float(theirs[k])) for k in list(ours)[3:]))
-    prompts = {row["name"]: row["prompt"] for row in rows(WORKFLOW / "prompts.tsv")}
-    lines = [
-        f"| `{image['image']}` | {prompts[image['prompt']]} | "
-        + " | ".join(f"{flux[c][i]['predicted']} {float(flux[c][i]['confidence']):.1%}" for c in CLASSIFIERS) + " |"
-        for i, image in enumerate(flux["cnn28"])
+    pairs = [pair for c in CLASSIFIERS for pair in zip(flux[c], torch[c], strict=True)]
+    same = sum(ours.predicted == theirs.predicted for ours, theirs in pairs)
+    apart = max(
+        abs(ours.probabilities[label] - theirs.probabilities[label])
+        for ours, theirs in pairs
+        for label in ours.probabilities
+    )
+    prompts = {prompt.name: prompt.prompt for prompt in read_prompts(WORKFLOW / "prompts.tsv")}
+    predictions = [
+        [f"`{row.image}`", prompts[row.prompt], *(f"{flux[c][i].predicted} {flux[c][i].confidence:.1%}" for c in CLASSIFIERS)]
+        for i, row in enumerate(flux[CLASSIFIERS[0]])
     ]  # fmt: skip
     speed, _, threads = table(WORKFLOW / "benchmarks/flux_vs_torch.tsv")
     streaming, machine, _ = table(WORKFLOW / "benchmarks/flux_streaming.tsv")
     (DOCS / "flux.md").write_text(PAGE.format(
         versions=machine, threads=threads, speed=speed, streaming=streaming,
-        parity=parity(results), heads=" | ".join(CLASSIFIERS), rule=" --- |" * len(CLASSIFIERS),
-        predictions="\n".join(lines), apart=apart, same=same, total=sum(map(len, flux.values())),
+        parity=parity(results), apart=apart, same=same, total=len(pairs),
+        predictions=markdown([["image", "prompt", *CLASSIFIERS], *predictions]),
         architecture=(results / "models/cnn224_architecture.txt").read_text().strip(), predict=predict(),
     ), encoding="utf-8")  # fmt: skip
 
 
-def rows(path: Path) -> list[dict]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def parity(results: Path) -> str:
     """The parity tables of all classifiers as one Markdown table."""
-    head = ["classifier", "layer", "shape", "largest difference", "relative", "verdict"]
-    body = [
-        [c if i == 0 else "", row["layer"], row["shape"], row["max_abs_diff"], row["max_rel_diff"], row["verdict"]]
-        for c in CLASSIFIERS
-        for i, row in enumerate(rows(results / f"parity/{c}.tsv"))
-    ]  # fmt: skip
-    return markdown([head, *body])
+    cells = [["classifier", "layer", "shape", "largest difference", "relative", "verdict"]]
+    for c in CLASSIFIERS:
+        header, *lines = read_table(results / f"parity/{c}.tsv")
+        rows = [dict(zip(header, line, strict=True)) for line in lines]
+        columns = ("layer", "shape", "max_abs_diff", "max_rel_diff", "verdict")
+        cells += [["" if i else c, *(row[column] for column in columns)] for i, row in enumerate(rows)]
+    return markdown(cells)
 
 
 def table(path: Path) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 
 from promptflux.changes import changes, listed
 from promptflux.context import context_warnings, unknown_words, unknown_words_warning
-from promptflux.engines import choose_engines, flux_of_run
+from promptflux.engines import FLUX_THREADS, choose_engines, flux_of_run
 from promptflux.errors import StudyError
 from promptflux.gpu import visible_gpus
 from promptflux.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
@@ -68,7 +68,7 @@ BROUGHT_IMAGES = images_of(STUDY.prompt_of_image) if REMOTE_STORAGE else []
 LOST_IMAGES = [file for names in LOST.values() for file in images_of(names)]
 
 # A study of the user's own images alone has no table.
-PROMPTS_TABLES = [STUDY.prompts_path] if STUDY.prompts_path else []
+PROMPTS_TABLES = [str(STUDY.prompts_path)] if STUDY.prompts_path else []
 PREDICTION_TABLES = expand(
     "results/predictions/{classifier}/{engine}.tsv", classifier=STUDY.classifiers, engine=ENGINES
 )

@@ -20,7 +20,7 @@ for batch, prompts in STUDY.prompts_of.items():
         name:
             f"generate_{batch}"
         input:
-            prompts=ancient(local(STUDY.prompts_path)),
+            prompts=ancient(local(str(STUDY.prompts_path))),
             model=local(STUDY.generator.files()),
         output:
             images=update(images_of(DECLARED_IMAGES.get(batch, []))),

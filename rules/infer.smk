@@ -45,7 +45,7 @@ rule infer_flux:
         "results/benchmarks/infer_flux/{classifier}/{batch}.tsv"
     conda:
         ENVS["julia"]
-    threads: 2
+    threads: FLUX_THREADS
     resources:
         mem_mb=infer_resource("mem_mb"),
         runtime=infer_resource("runtime"),

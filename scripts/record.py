@@ -26,7 +26,7 @@ def main(
     the prompts table, if there is one.
     """
     sums = {name: digest for path in checksums for name, digest in read_checksums(path).items()}
-    sums |= {table.removeprefix(f"{folder}/"): sha256_of_file(table) for table in tables}
+    sums |= {str(Path(table).relative_to(folder)): sha256_of_file(table) for table in tables}
     write_checksums(manifest, dict(sorted(sums.items())))
     rows = [prompt for table in prompts for prompt in read_prompts(table)]
     with whole(study) as partial:

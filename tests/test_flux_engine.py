@@ -218,8 +218,8 @@ def test_snakemake_runs_both_engines_as_in_a_conda_environment(julia, snakemake,
     assert {row[-1] for row in rows[1:]} == {"ok"}
     architecture = (study / "results/models/small_architecture.txt").read_text()
     assert architecture.startswith("Chain(\n  conv1 = Conv((3, 3), 1 => 4, relu)")
-    log = (study / "results/logs/infer_flux/small").glob("*.log")
-    assert all("small: 4 images on cpu" in path.read_text() for path in log)
+    [log] = (study / "results/logs/infer_flux/small").glob("*.log")
+    assert "small: 4 images on cpu, 2 threads" in log.read_text()
 
 
 def run_script(folder, script, **options):

@@ -32,11 +32,11 @@ function infer(; tensors, spec, model, output, layers_of=String[], device="auto"
                 datasets.probabilities[:, batch] = softmax(logits)
             end
         end
-        note("$(classifier.name): $(length(names)) images on $device_name")
+        note("$(classifier.name): $(length(names)) images on $device_name, $(min(threads, Threads.nthreads())) threads")
     end
 end
 
-"Call `f` with the garbage collector off: a collection takes longer than reading a model, and would find nothing."
+"Call `f` with the garbage collector off: its first collection takes as long as reading a model."
 function without_collection(f)
     GC.enable(false)
     try

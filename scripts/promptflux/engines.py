@@ -8,7 +8,7 @@ from pathlib import Path
 
 from promptflux.errors import StudyError
 
-THREADS = 2  # of a Flux job, as the rule infer_flux asks for
+FLUX_THREADS = 2  # of a job
 
 # Exit 3: Julia is too old. Exit 4: a package of the project is not installed.
 PROBE = """
@@ -58,7 +58,7 @@ def flux_of_run(project: str | Path, is_main_process: bool, with_conda: bool) ->
     with_conda: Julia comes with its conda environment, which is told where its project lies.
     """
     os.environ["PROMPTFLUX_JULIA_PROJECT"] = str(project)  # for envs/julia.post-deploy.sh
-    os.environ.setdefault("JULIA_NUM_THREADS", str(THREADS))  # Snakemake starts a bare `julia`
+    os.environ.setdefault("JULIA_NUM_THREADS", str(FLUX_THREADS))  # Snakemake starts a bare `julia`
     if with_conda:
         return True, "Julia from the conda environment"
     if not is_main_process and VARIABLE in os.environ:

@@ -70,7 +70,7 @@ class Study:
     """
 
     config: dict
-    prompts_path: str | None
+    prompts_path: Path | None
     prompts: list[Prompt]
     generator: Generator | None
     own_images: dict[str, OwnImage]
@@ -182,10 +182,10 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
             found.extend(error.args)
             return otherwise
 
-    prompts_path = attempt(_prompts_path, config, folders, otherwise=None)
+    prompts_path = attempt(_found, config, "prompts", "file", folders, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
     generator = attempt(_generator, config, folders, otherwise=None) if prompts_path else None
-    reference = attempt(_reference, config, folders, otherwise=None)
+    reference = attempt(_found, config, "verify", "folder or file", folders, otherwise=None)
     classifiers = attempt(_classifiers, config, folders, otherwise={})
     own_images = attempt(_own_images, config, folders, otherwise=[])
     if config["prompts"] is None and config["images"] is None:
@@ -240,25 +240,14 @@ def _times_of_files(folder: Path) -> dict[str, int]:
         return {entry.name: entry.stat().st_mtime_ns for entry in entries}
 
 
-def _prompts_path(config: dict, folders: list[Path]) -> str | None:
-    if config["prompts"] is None:
+def _found(config: dict, key: str, what: str, folders: list[Path]) -> Path | None:
+    """The path that `config[key]` names, None if it names none."""
+    if config[key] is None:
         return None
-    path = find(config["prompts"], folders)
+    path = find(config[key], folders)
     if path is None:
         raise StudyError(
-            f"config.yaml: prompts is {shorten(config['prompts'])}, and there is no such file in "
-            f"{' or '.join(map(str, folders))}."
-        )
-    return str(path)
-
-
-def _reference(config: dict, folders: list[Path]) -> Path | None:
-    if config["verify"] is None:
-        return None
-    path = find(config["verify"], folders)
-    if path is None:
-        raise StudyError(
-            f"config.yaml: verify is {shorten(config['verify'])}, and there is no such folder or file in "
+            f"config.yaml: {key} is {shorten(config[key])}, and there is no such {what} in "
             f"{' or '.join(map(str, folders))}."
         )
     return path
