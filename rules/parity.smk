@@ -1,7 +1,7 @@
 # The two engines, compared layer by layer.
 #
 # in:  results/predictions/{classifier}/{flux,torch}/{batch}.h5
-# out: results/parity/{classifier}.tsv and .png; a difference above 1e-4 in a probability fails the run
+# out: results/parity/{classifier}.tsv and .png; more than 1e-5 of a layer's largest value, or 1e-4 in a probability, fails the run
 
 
 rule parity:
