@@ -2,6 +2,7 @@
 #
 #   snakemake --cores all train_scenes        results/trained/scenes: the diffusion model, as from_pretrained loads it
 #   snakemake --cores all train_classifiers   results/trained/classifiers: the weights of cnn28, cnn32 and cnn224
+#   snakemake --cores all evaluate_scenes     results/trained/evaluated: what the embedded models/scenes draws, judged
 #
 # in:  nothing but the rules of scripts/promptflux/scenes.py, and the classifier specs
 # out: results/trained/..., which takes 4 GB; to use a model, copy it to models/
@@ -31,6 +32,13 @@ rule train_classifiers:
         expand("results/trained/classifiers/{classifier}.h5", classifier=TRAINED_CLASSIFIERS),
     message:
         "The classifiers are in results/trained/classifiers; copy them to models/classifiers to use them"
+
+
+rule evaluate_scenes:
+    input:
+        expand("results/trained/evaluated/embedded{end}", end=(".json", ".png", "_samples.png")),
+    message:
+        "What models/scenes draws was judged: results/trained/evaluated/embedded.json"
 
 
 rule draw_scenes:
@@ -104,35 +112,6 @@ rule train_autoencoder:
         "../scripts/train_autoencoder.py"
 
 
-rule train_decoder:
-    input:
-        drawings="results/trained/drawings.npy",
-        held_out="results/trained/held_out.npy",
-        autoencoder="results/trained/autoencoder",
-    output:
-        model=directory("results/trained/sharpened"),
-        curve="results/trained/sharpened_loss.png",
-    log:
-        "results/logs/train/decoder.log",
-    benchmark:
-        "results/benchmarks/train/decoder.tsv"
-    conda:
-        ENVS["train"]
-    threads: 8
-    resources:
-        mem_mb=growing(6000),
-        runtime=growing(240),
-        disk_mb=4000,
-        gpu=GPU,
-    params:
-        checkpoint="results/trained/sharpened_checkpoint.pt",
-        scale=TRAINING_SCALE,
-    message:
-        "Sharpening the decoder"
-    script:
-        "../scripts/train_decoder.py"
-
-
 rule train_denoiser:
     input:
         drawings="results/trained/drawings.npy",
@@ -163,35 +142,118 @@ rule train_denoiser:
         "../scripts/train_denoiser.py"
 
 
+rule train_judge:
+    input:
+        drawings="results/trained/drawings.npy",
+        held_out="results/trained/held_out.npy",
+    output:
+        judge="results/trained/judge.safetensors",
+        figures="results/trained/judge.json",
+    log:
+        "results/logs/train/judge.log",
+    benchmark:
+        "results/benchmarks/train/judge.tsv"
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+        disk_mb=4000,
+        gpu=GPU,
+    params:
+        first_seeds=[DRAWINGS[part]["first_seed"] for part in ("drawings", "held_out")],
+        scale=TRAINING_SCALE,
+    message:
+        "Training the judge of generated images on drawings"
+    script:
+        "../scripts/train_judge.py"
+
+
 rule assemble_scenes:
     input:
-        autoencoder="results/trained/sharpened",
+        autoencoder="results/trained/autoencoder",
         denoiser="results/trained/denoiser",
-        drawings="results/trained/drawings.npy",
-        spec=local(f"{PROMPTFLUX}/models/classifiers/cnn32.yaml"),
-        weights="results/trained/classifiers/cnn32.h5",
     output:
-        directory("results/trained/scenes"),
+        directory("results/trained/pipeline"),
     log:
         "results/logs/train/assemble_scenes.log",
     conda:
         ENVS["train"]
     resources:
         mem_mb=growing(3000),
-        runtime=growing(30),
-        disk_mb=4000,
-    params:
-        scale=TRAINING_SCALE,
+        runtime=growing(10),
+        disk_mb=1000,
     message:
-        "Putting the pipeline together, and measuring it"
+        "Putting the pipeline together"
     script:
         "../scripts/assemble_scenes.py"
+
+
+rule evaluate_pipeline:
+    input:
+        model=lambda wildcards: {
+            "embedded": local(f"{PROMPTFLUX}/models/scenes"),
+            "trained": "results/trained/pipeline",
+        }[wildcards.which],
+        prompts=local(f"{PROMPTFLUX}/scripts/promptflux/judged_prompts.tsv"),
+        judge="results/trained/judge.safetensors",
+        judge_figures="results/trained/judge.json",
+        held_out="results/trained/held_out.npy",
+    output:
+        figures="results/trained/evaluated/{which}.json",
+        plot="results/trained/evaluated/{which}.png",
+        samples="results/trained/evaluated/{which}_samples.png",
+    log:
+        "results/logs/train/evaluate_{which}.log",
+    wildcard_constraints:
+        which="embedded|trained",
+    conda:
+        ENVS["train"]
+    threads: 8
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+        disk_mb=1000,
+        gpu=GPU,
+    params:
+        first_seed=DRAWINGS["held_out"]["first_seed"],
+        scale=TRAINING_SCALE,
+    message:
+        "Judging what the {wildcards.which} model draws"
+    script:
+        "../scripts/evaluate_scenes.py"
+
+
+rule describe_scenes:
+    input:
+        pipeline="results/trained/pipeline",
+        autoencoder="results/trained/autoencoder",
+        denoiser="results/trained/denoiser",
+        drawings="results/trained/drawings.npy",
+        evaluation="results/trained/evaluated/trained.json",
+        plot="results/trained/evaluated/trained.png",
+        samples="results/trained/evaluated/trained_samples.png",
+    output:
+        directory("results/trained/scenes"),
+    log:
+        "results/logs/train/describe_scenes.log",
+    conda:
+        ENVS["train"]
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+        disk_mb=1000,
+    message:
+        "Writing the model card"
+    script:
+        "../scripts/describe_scenes.py"
 
 
 rule decode_drawings:
     input:
         drawings="results/trained/drawings.npy",
-        autoencoder="results/trained/sharpened",
+        autoencoder="results/trained/autoencoder",
     output:
         "results/trained/decoded.npy",
     log:

@@ -1,8 +1,8 @@
 """Train the U-Net and the text model of models/scenes: latents of drawings, told by their captions.
 
-First the autoencoder turns the drawings into latents, once. Then the text model alone learns to tell from a
-caption what the scene holds, which takes two minutes and spares the U-Net an hour of waiting for useful words.
-Then both learn to remove noise, one caption in ten left empty for classifier-free guidance.
+First the autoencoder turns the drawings and their mirror images into latents, once. Then the text model alone
+learns to tell from a caption what the scene holds, which takes minutes and spares the U-Net an hour of waiting
+for useful words. Then the U-Net learns to remove noise, one caption in ten left empty for classifier-free guidance.
 """
 
 import json
@@ -16,14 +16,15 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from promptflux import scenes
 from promptflux.captions import caption, known_words
+from promptflux.facts import FACTS, facts_of
 from promptflux.files import whole
 from promptflux.job import note, progress
-from promptflux.scenes import Scene, sample_scene
+from promptflux.scenes import sample_scene
 from promptflux.scenes_model import new_scheduler, new_text_model, new_tokenizer, new_unet
 from promptflux.training import (
     Average,
+    MuonAndAdamW,
     device,
     half_precision,
     learning_rate,
@@ -36,38 +37,18 @@ from promptflux.training import (
 SETTINGS = {
     "seed": 2,
     "vocabulary_captions": 40_000,
-    "text_steps": 500,
+    "text_steps": 1500,
     "text_batch": 64,
     "text_learning_rate": 1e-3,
-    "steps": 4000,
-    "batch": 32,
-    "learning_rate": 8e-4,
+    "steps": 6000,
+    "batch": 64,
+    "learning_rate": 1e-3,
     "warmup": 100,
     "empty_captions": 0.1,
     "snr_limit": 5.0,
-    "average": 0.998,
+    "average": 0.999,
     "checkpoint_every": 200,
 }
-
-# Everything that a caption can say, as yes-or-no questions for the text model.
-FACTS = [
-    *((field, value) for field, values in (("kind", scenes.LABELS), ("time", scenes.TIMES), ("weather", scenes.WEATHERS)) for value in values),
-    *(("season", value) for value in scenes.SEASONS[1:]),
-    *(("moods", value) for value in scenes.MOODS),
-    *(("things", value) for value in sorted({thing for things in scenes.THINGS.values() for thing in things})),
-    *(("things", value) for value in ("sun", "moon", "stars", "clouds", "birds", "balloons", "rainbow", "flying cars")),
-    *(("tree_color", value) for value in scenes.TREE_COLORS),
-    *(("sky_color", value) for value in scenes.SKY_COLORS),
-    *(("flower_color", value) for value in scenes.FLOWER_COLORS),
-]  # fmt: skip
-
-
-def facts_of(scene: Scene) -> list[float]:
-    """1.0 for each of FACTS that holds for `scene`, else 0.0."""
-    return [
-        float(value in field if isinstance(field := getattr(scene, name), tuple) else value == field)
-        for name, value in FACTS
-    ]
 
 
 class Questions(nn.Module):
@@ -86,23 +67,21 @@ class Questions(nn.Module):
 
 @torch.no_grad()
 def latents_of(autoencoder: AutoencoderKL, drawings: np.ndarray, output: Path) -> np.ndarray:
-    """Scaled latents of all drawings, float16 [N, C, H, W], in the .npy file `output`, made once."""
+    """Scaled latents, float16 [2, N, C, H, W], of all drawings and of their mirror images, in the .npy file `output`, made once."""
     if not output.exists():
         with whole(output) as partial:
-            shape = (
-                len(drawings),
-                autoencoder.config.latent_channels,
-                drawings.shape[1] // 8,
-                drawings.shape[2] // 8,
-            )
+            channels, side = autoencoder.config.latent_channels, drawings.shape[1] // 8
+            shape = (2, len(drawings), channels, side, side)
             latents = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
             for first in progress(range(0, len(drawings), 32), "latents", "batch"):
                 images = pixels(drawings[first : first + 32]).to(
                     autoencoder.device, memory_format=torch.channels_last
                 )
-                with half_precision(autoencoder.device):
-                    mode = autoencoder.encode(images).latent_dist.mode()
-                latents[first : first + 32] = (mode.float() * autoencoder.config.scaling_factor).cpu().numpy()
+                for mirrored, shown in enumerate((images, images.flip(-1))):
+                    with half_precision(autoencoder.device):
+                        mode = autoencoder.encode(shown).latent_dist.mode()
+                    scaled = mode.float() * autoencoder.config.scaling_factor
+                    latents[mirrored, first : first + 32] = scaled.cpu().numpy()
             latents.flush()
     return np.load(output, mmap_mode="r")
 
@@ -167,17 +146,10 @@ def main(
     captions = [caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"])]
     tokenizer = new_tokenizer(captions)
     torch.manual_seed(settings["seed"])
-    text_model, unet = (
-        new_text_model(tokenizer).to(target),
-        new_unet().to(target, memory_format=torch.channels_last),
-    )
-    both = nn.ModuleDict({"text_model": text_model, "unet": unet})
-    optimizer = torch.optim.AdamW(
-        [{"params": unet.parameters(), "share": 1.0}, {"params": text_model.parameters(), "share": 0.3}],
-        betas=(0.9, 0.99),
-        weight_decay=0.01,
-    )
-    average, losses, text_losses, start, seconds = Average(both, settings["average"]), [], [], 0, 0.0
+    text_model = new_text_model(tokenizer).to(target)
+    unet = new_unet().to(target, memory_format=torch.channels_last)
+    optimizer = MuonAndAdamW(unet, ("conv_in", "conv_out", "time_embedding"), weight_decay=0.01)
+    average, losses, text_losses, start, seconds = Average(unet, settings["average"]), [], [], 0, 0.0
     begun = time.monotonic()
 
     def remember(step: int) -> None:
@@ -185,7 +157,8 @@ def main(
             checkpoint,
             settings=settings,
             step=step,
-            both=both.state_dict(),
+            text_model=text_model.state_dict(),
+            unet=unet.state_dict(),
             optimizer=optimizer.state_dict(),
             average=average.values,
             losses=losses,
@@ -195,32 +168,28 @@ def main(
 
     state = load_checkpoint(checkpoint, settings)
     if state:
-        both.load_state_dict(state["both"])
+        text_model.load_state_dict(state["text_model"])
+        unet.load_state_dict(state["unet"])
         optimizer.load_state_dict(state["optimizer"])
         average.values, losses, text_losses = state["average"], state["losses"], state["text_losses"]
         start, seconds = state["step"], state["seconds"]
     else:
         text_losses = teach_words(text_model, tokenizer, settings)
-        average = Average(both, settings["average"])
         remember(0)
+    text_model.requires_grad_(False)
 
     alphas = new_scheduler().alphas_cumprod.to(target)
     for step in progress(range(start, settings["steps"]), "denoiser", "step"):
         rng = np.random.default_rng((settings["seed"], 2, step))
         torch.manual_seed(settings["seed"] * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = group["share"] * learning_rate(
-                step, settings["steps"], settings["learning_rate"], settings["warmup"]
-            )
         chosen = np.sort(rng.integers(len(images), size=settings["batch"]))
         texts = ["" if rng.random() < settings["empty_captions"] else caption(told[i], rng) for i in chosen]
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
             target
         )
 
-        clean = torch.from_numpy(pictures[chosen].astype(np.float32)).to(
-            target, memory_format=torch.channels_last
-        )
+        clean = pictures[rng.integers(2, size=settings["batch"]), chosen].astype(np.float32)
+        clean = torch.from_numpy(clean).to(target, memory_format=torch.channels_last)
         noise = torch.randn_like(clean)
         spread = (torch.rand(len(clean)) + torch.randperm(len(clean))) / len(clean)  # evenly over 0..1
         times = (spread * len(alphas)).long().to(target)
@@ -235,17 +204,16 @@ def main(
             snr + 1
         )  # min-SNR, arXiv:2303.09556, but 1 at pure noise
         loss = (weights * (predicted - velocity).square()).mean()
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(both.parameters(), 1.0)
-        optimizer.step()
-        average.update(both, step)
+        nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step(learning_rate(step, settings["steps"], settings["learning_rate"], settings["warmup"]))
+        average.update(unet, step)
         losses.append(float(loss.detach()))
         if (step + 1) % settings["checkpoint_every"] == 0 or step + 1 == settings["steps"]:
             remember(step + 1)
 
     seconds += time.monotonic() - begun
-    both.load_state_dict(average.values)
+    unet.load_state_dict(average.values)
     output = Path(output)
     tokenizer.save_pretrained(output / "tokenizer")
     text_model.save_pretrained(output / "text_encoder")
@@ -256,6 +224,7 @@ def main(
     )
     figures = {
         "steps": settings["steps"],
+        "batch": settings["batch"],
         "seconds": round(seconds),
         "last_loss": round(float(np.mean(losses[-200:])), 4),
     }

@@ -4,8 +4,10 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 from conftest import WORKFLOW
 from diffusers import DiffusionPipeline
+from PIL import Image
 
 from promptflux.network import load_weights
 from promptflux.spec import load_spec
@@ -20,9 +22,11 @@ def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_p
     image = pipeline("a forest", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()
     assert "snakemake --cores all train_scenes" in (trained / "scenes/README.md").read_text()
-    spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
-    load_weights(trained / "classifiers/cnn32.h5", spec)
-    assert 0 <= json.loads((trained / "classifiers/cnn32.json").read_text())["accuracy"] <= 1
+    for picture in ("samples.png", "evaluation.png"):
+        assert f"({picture})" in (trained / "scenes/README.md").read_text()
+        assert np.asarray(Image.open(trained / "scenes" / picture)).std() > 1
+    evaluation = json.loads((trained / "evaluated/trained.json").read_text())
+    assert evaluation["images"] == 2 * evaluation["prompts"] and 0 <= evaluation["kind"] <= 1
 
     # As after a kill at the end of the training: the checkpoints are there, the models are not.
     for model in ("autoencoder", "denoiser"):
@@ -32,8 +36,31 @@ def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_p
         assert "going on after step" in (tmp_path / f"results/logs/train/{model}.log").read_text()
 
 
-def test_the_classifiers_need_no_denoiser(snakemake):
-    plan = snakemake("train_classifiers", "--dry-run", *SMALL)
-    for rule in ("draw_dataset", "train_autoencoder", "decode_drawings", "train_classifier"):
+def test_a_classifier_is_trained_measured_and_fits_its_spec(snakemake, tmp_path):
+    snakemake("results/trained/classifiers/cnn32.h5", *SMALL)
+    trained = tmp_path / "results/trained/classifiers"
+    load_weights(trained / "cnn32.h5", load_spec(WORKFLOW / "models/classifiers/cnn32.yaml"))
+    assert 0 <= json.loads((trained / "cnn32.json").read_text())["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("target", "needed", "spared"),
+    [
+        (
+            "train_classifiers",
+            ("draw_dataset", "train_autoencoder", "decode_drawings", "train_classifier"),
+            ("train_denoiser", "train_judge"),
+        ),
+        (
+            "evaluate_scenes",
+            ("draw_dataset", "train_judge", "evaluate_pipeline"),
+            ("train_autoencoder", "train_denoiser"),
+        ),
+    ],
+)
+def test_what_a_target_needs(snakemake, target, needed, spared):
+    plan = snakemake(target, "--dry-run", *SMALL)
+    for rule in needed:
         assert rule in plan.stdout + plan.stderr
-    assert "train_denoiser" not in plan.stdout + plan.stderr
+    for rule in spared:
+        assert rule not in plan.stdout + plan.stderr

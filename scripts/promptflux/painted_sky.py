@@ -19,11 +19,11 @@ def sky(p: Painter, horizon: float) -> None:
     if p.has("milky way"):
         milky_way(p, horizon)
     if p.has("stars"):
-        for _ in range(p.rng.integers(60, 130) if p.scene.kind == "night sky" else p.rng.integers(25, 60)):
-            x, y, r = p.uniform(0, 1), p.uniform(0, horizon), p.uniform(0.0015, 0.0042)
+        for _ in range(p.rng.integers(26, 44) if p.scene.kind == "night sky" else p.rng.integers(9, 18)):
+            x, y, r = p.uniform(0, 1), p.uniform(0, horizon), p.uniform(0.005, 0.011)
             color = mix(WHITE, p.pick(((0.7, 0.8, 1), (1, 0.9, 0.7), WHITE)), 0.6)
             color = mix(color, p.pick(GLOWS), 0.6) if p.mood("magical") or p.mood("vibrant") else color
-            r *= 1.5 if p.mood("glowing") else 1
+            r *= 1.3 if p.mood("glowing") else 1
             p.oval(x, y, r, r, color, color * (0.9 if p.mood("glowing") else 0.45))
     if p.has("aurora"):
         aurora(p, horizon)
@@ -39,10 +39,10 @@ def sky(p: Painter, horizon: float) -> None:
                 for a in np.linspace(-0.4, 3.5, 24)
             ],
             mix(color, WHITE, 0.5),
-            0.008,
+            0.014,
         )
     if p.has("sun") or p.has("moon"):
-        (x, y), r = p.sun, p.uniform(0.045, 0.08) * (1.15 if p.scene.time in ("sunrise", "sunset") else 1)
+        (x, y), r = p.sun, p.uniform(0.055, 0.085) * (1.15 if p.scene.time in ("sunrise", "sunset") else 1)
         strength = {"clear": 1.0, "cloudy": 0.6, "snowfall": 0.4}.get(p.scene.weather, 0.3)
         color = mix(p.sun_color, p.haze, 1 - strength**0.5)
         p.oval(x, y, r, r, color, color * strength * (0.55 if night else 0.8))
@@ -67,23 +67,23 @@ def sky(p: Painter, horizon: float) -> None:
             ]
             p.line(arc, mix(color, p.sky_colors[1], 0.35), 0.018)
     if p.has("clouds"):
-        for _ in range(p.rng.integers(5, 9) if p.scene.weather == "cloudy" else p.rng.integers(2, 6)):
-            cloud(p, p.uniform(-0.05, 1.05), p.uniform(0.04, horizon * 0.72), p.uniform(0.07, 0.17))
+        for _ in range(p.rng.integers(4, 7) if p.scene.weather == "cloudy" else p.rng.integers(2, 4)):
+            cloud(p, p.uniform(-0.05, 1.05), p.uniform(0.06, horizon * 0.68), p.uniform(0.12, 0.2))
     elif p.scene.weather in ("rain", "storm"):
-        for _ in range(9):
-            cloud(p, p.uniform(-0.05, 1.05), p.uniform(-0.02, 0.2), p.uniform(0.12, 0.24))
+        for x in np.linspace(0.0, 1.0, 5) + p.rng.normal(0, 0.05, 5):
+            cloud(p, x, p.uniform(0.02, 0.16), p.uniform(0.18, 0.28))
     if p.scene.weather == "storm":
         x, y = p.uniform(0.2, 0.8), 0.12
         bolt = [(x, y)]
         while y < horizon:
             x, y = x + p.uniform(-0.05, 0.05), y + p.uniform(0.04, 0.08)
             bolt.append((x, y))
-        p.line(bolt, (1.0, 1.0, 0.9), 0.009, (0.75, 0.8, 1.0))
+        p.line(bolt, (1.0, 1.0, 0.9), 0.015, (0.75, 0.8, 1.0))
         branch = len(bolt) // 2
         p.line(
             [bolt[branch], (bolt[branch][0] + p.uniform(-0.12, 0.12), bolt[branch][1] + 0.1)],
             (0.95, 0.95, 0.95),
-            0.006,
+            0.011,
             (0.5, 0.55, 0.8),
         )
     if p.has("shooting star"):
@@ -96,13 +96,13 @@ def sky(p: Painter, horizon: float) -> None:
                     (x - length * (part + 0.1), y + 0.5 * length * (part + 0.1)),
                 ],
                 mix(WHITE, p.sky_colors[0], part),
-                0.009 * (1 - 0.6 * part),
+                0.016 * (1 - 0.6 * part),
                 np.array((0.8, 0.85, 1)) * (1 - part),
             )
     if p.has("birds"):
         x, y = p.uniform(0.15, 0.75), p.uniform(0.1, horizon * 0.6)
-        for _ in range(p.rng.integers(4, 9)):
-            bx, by, w = x + p.uniform(-0.13, 0.2), y + p.uniform(-0.08, 0.1), p.uniform(0.014, 0.026)
+        for _ in range(p.rng.integers(3, 6)):
+            bx, by, w = x + p.uniform(-0.13, 0.2), y + p.uniform(-0.08, 0.1), p.uniform(0.026, 0.042)
             p.line(
                 [
                     (bx - w, by - 0.4 * w),
@@ -112,11 +112,11 @@ def sky(p: Painter, horizon: float) -> None:
                     (bx + w, by - 0.4 * w),
                 ],
                 p.shade((0.12, 0.12, 0.16)),
-                0.006,
+                0.010,
             )
     if p.has("balloons"):
-        for _ in range(p.rng.integers(1, 4)):
-            x, y, r = p.uniform(0.12, 0.88), p.uniform(0.1, horizon * 0.6), p.uniform(0.035, 0.07)
+        for _ in range(p.rng.integers(1, 3)):
+            x, y, r = p.uniform(0.12, 0.88), p.uniform(0.1, horizon * 0.6), p.uniform(0.05, 0.085)
             color, other = p.shade(p.pick(VIBRANT), 0.1), p.shade(p.pick(VIBRANT), 0.1)
             p.polygon(
                 [
@@ -143,8 +143,8 @@ def cloud(p: Painter, x: float, y: float, width: float) -> None:
     if p.scene.weather in ("rain", "cloudy"):
         color = mix(color, np.full(3, 0.55 * np.mean(p.ambient)), 0.5)
     puffs = [
-        (x + p.uniform(-1, 1) * width * 0.75, y - p.uniform(0, 0.25) * width, width * p.uniform(0.2, 0.42))
-        for _ in range(7)
+        (x + p.uniform(-1, 1) * width * 0.75, y - p.uniform(0, 0.25) * width, width * p.uniform(0.28, 0.45))
+        for _ in range(5)
     ]
     for bx, by, r in puffs:
         p.oval(bx, by + 0.16 * r, r * 1.25, r * 0.66, color * 0.93)
@@ -160,7 +160,7 @@ def milky_way(p: Painter, horizon: float) -> None:
     for _ in range(220):
         y = p.uniform(-0.05, horizon + 0.05)
         x, r = x0 + slope * (y - 0.4) + p.rng.normal(0, width * 0.6), p.uniform(0.01, 0.05)
-        color = np.array(p.pick(hues)) * p.uniform(0.15, 0.5)
+        color = np.array(p.pick(hues)) * p.uniform(0.25, 0.6)
         pen.ellipse([v * p.side for v in (x - r, y - r, x + r, y + r)], fill=rgb(color))
     band = np.asarray(band.filter(ImageFilter.GaussianBlur(p.side * 0.018)), np.float32)
     p.image.paste(
@@ -168,9 +168,9 @@ def milky_way(p: Painter, horizon: float) -> None:
             (255 - (255 - np.asarray(p.image, np.float32)) * (1 - band / 255 * 0.9)).astype(np.uint8)
         )
     )
-    for _ in range(150):
+    for _ in range(24):
         y = p.uniform(0, horizon)
-        x, r = x0 + slope * (y - 0.4) + p.rng.normal(0, width * 0.7), p.uniform(0.001, 0.003)
+        x, r = x0 + slope * (y - 0.4) + p.rng.normal(0, width * 0.7), p.uniform(0.004, 0.008)
         p.oval(x, y, r, r, (0.95, 0.95, 1.0), (0.25, 0.25, 0.3))
 
 

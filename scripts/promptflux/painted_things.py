@@ -161,11 +161,11 @@ def way(p: Painter, top: tuple[float, float], color: Color, edge: Color, wide: f
         )
 
 
-def stroke_water(p: Painter, top: float, bottom: float, count: int = 46) -> None:
+def stroke_water(p: Painter, top: float, bottom: float) -> None:
     """Ripples, denser towards the horizon, and the glitter below a low sun or the moon."""
-    for _ in range(count):
-        t = p.uniform(0, 1) ** 1.6
-        y, length = top + (bottom - top) * t, 0.02 + 0.1 * t * p.uniform(0.4, 1)
+    for _ in range(16):
+        t = p.uniform(0.04, 1) ** 1.4
+        y, length = top + (bottom - top) * t, 0.05 + 0.14 * t * p.uniform(0.4, 1)
         x = p.uniform(-0.05, 1.05)
         tone = mix(p.sky_colors[2], WHITE, 0.25) if p.rng.random() < 0.6 else p.shade((0.05, 0.2, 0.35))
         below = p.image.getpixel((min(max(int(x * p.side), 0), p.side - 1), min(int(y * p.side), p.side - 1)))
@@ -175,18 +175,17 @@ def stroke_water(p: Painter, top: float, bottom: float, count: int = 46) -> None
         p.line(
             [(x, y), (x + length, y + p.uniform(-0.003, 0.003))],
             mix(np.array(below) / 255, tone, 0.4),
-            0.004 + 0.005 * t,
+            0.007 + 0.009 * t,
             glow,
         )
     if (p.has("sun") and p.scene.time != "day") or p.has("moon"):
-        for _ in range(34):
-            t = p.uniform(0, 1)
+        for t in np.linspace(0.04, 0.96, 9) + p.rng.normal(0, 0.02, 9):
             y, spread = top + 0.01 + (bottom - top - 0.02) * t, 0.02 + 0.07 * t
-            x, length = p.sun[0] + p.rng.normal(0, spread * 0.5), p.uniform(0.01, 0.03) + 0.03 * t
+            x, length = p.sun[0] + p.rng.normal(0, spread * 0.4), p.uniform(0.02, 0.04) + 0.05 * t
             p.line(
                 [(x - length, y), (x + length, y)],
                 mix(p.sun_color, p.haze, 0.15),
-                0.006,
+                0.008 + 0.008 * t,
                 p.sun_color * np.array(0.25),
             )
 
@@ -234,7 +233,7 @@ def sailboat(p: Painter, x: float, y: float, size: float) -> None:
 
 def flowers(p: Painter, top: float, count: int) -> None:
     for y in np.sort(p.rng.uniform(0, 1, count) ** 0.8):
-        r, x, at = 0.004 + 0.012 * y, p.uniform(-0.02, 1.02), top + (1.02 - top) * y
+        r, x, at = 0.011 + 0.016 * y, p.uniform(-0.02, 1.02), top + (1.02 - top) * y
         color = NAMED[p.scene.flower_color] if p.scene.flower_color else p.pick(VIBRANT)
         glow = None
         if p.mood("glowing"):
@@ -301,8 +300,8 @@ def peaks(p: Painter, base: float, height: float, far: float, snowcap: float, co
 
 def dome_city(p: Painter, horizon: float) -> None:
     """What "futuristic" adds to scenes without a city: slender towers and a dome far away, with lights."""
-    for _ in range(p.rng.integers(3, 7)):
-        tower(p, p.uniform(0.08, 0.92), horizon + 0.03, p.uniform(0.02, 0.05), p.uniform(0.12, 0.34), 0.45)
+    for _ in range(p.rng.integers(3, 6)):
+        tower(p, p.uniform(0.08, 0.92), horizon + 0.03, p.uniform(0.05, 0.08), p.uniform(0.14, 0.34), 0.4)
 
 
 def tower(p: Painter, x: float, foot: float, width: float, height: float, far: float) -> None:
@@ -323,28 +322,28 @@ def tower(p: Painter, x: float, foot: float, width: float, height: float, far: f
             ],
             color,
         )
-        p.line([(x, top), (x, foot)], shown, 0.006, light)
+        p.line([(x, top), (x, foot)], shown, 0.013, light)
     elif form == 1:
         p.polygon([(x - w, foot), (x - w, top + 0.5 * width), (x + w, top), (x + w, foot)], color)
-        p.line([(x - w, top + 0.5 * width), (x + w, top)], shown, 0.007, light)
+        p.line([(x - w, top + 0.5 * width), (x + w, top)], shown, 0.014, light)
     elif form == 2:
         p.box(x - 0.4 * w, top, x + 0.4 * w, foot, color)
         for part in p.rng.uniform(0.0, 0.6, p.rng.integers(1, 4)):
             y = top + part * height
             p.oval(x, y, 1.5 * w, 0.5 * w, mix(color, WHITE, 0.12))
-            p.line([(x - 1.4 * w, y + 0.1 * w), (x + 1.4 * w, y + 0.1 * w)], shown, 0.006, light)
+            p.line([(x - 1.4 * w, y + 0.1 * w), (x + 1.4 * w, y + 0.1 * w)], shown, 0.012, light)
     else:
         p.box(x - w, top + w, x + w, foot, color)
         p.oval(x, top + w, w, w, color)
     bright = (1.0, 0.9, 0.6) if p.lit_windows else mix(color, WHITE, 0.35)
-    for y in np.arange(top + 0.3 * height, min(foot, 1.0), 0.024):
+    for y in np.arange(top + 0.3 * height, min(foot, 1.0), 0.055):
         if p.rng.random() < 0.7:
-            x0 = x + p.uniform(-0.5, 0.3) * w
+            x0 = x + p.uniform(-0.6, 0.1) * w
             p.box(
                 x0,
                 y,
-                x0 + 0.3 * w + 0.004,
-                y + 0.007,
+                x0 + 0.4 * w + 0.008,
+                y + 0.018,
                 mix(bright, p.haze, 0.5 * far),
                 np.array(neon) * 0.3 * (1 - far) if p.lit_windows else None,
             )
@@ -377,16 +376,17 @@ def building(p: Painter, x: float, foot: float, width: float, height: float, far
         p.box(x - w, top - 0.012, x + w, top + 0.004, p.shade((0.95, 0.97, 1.0), far))
     glow = p.mood("glowing")
     share = 0.65 if p.lit_windows else 0.9
-    for y in np.arange(top + 0.025, min(foot - 0.02, 1.0), 0.034):
-        for dx in np.arange(-w + 0.012, w - 0.018, 0.026):
+    columns = max(2, int(width / 0.052))
+    for y in np.arange(top + 0.03, min(foot - 0.02, 1.0), 0.062):
+        for dx in np.linspace(-w, w, 2 * columns + 2)[1:-2:2]:
             if p.rng.random() < share:
                 lit = p.lit_windows or glow
                 tone = np.array((1.0, 0.85, 0.45) if not glow else p.glow_hues[p.rng.integers(2)])
                 p.box(
                     x + dx,
                     y,
-                    x + dx + 0.013,
-                    y + 0.018,
+                    x + dx + 0.9 * w / columns,
+                    y + 0.034,
                     mix(tone, p.haze, 0.5 * far) if lit else mix(color, (0.75, 0.88, 1.0), 0.45),
                     tone * (0.5 if glow else 0.3) * (1 - far) if lit else None,
                 )

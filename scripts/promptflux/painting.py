@@ -37,8 +37,8 @@ def forest(p: Painter) -> None:
     pines = p.rng.choice((0.0, 0.15, 0.85, 1.0))
     if p.scene.tree_color or p.scene.season in ("autumn", "spring") or p.mood("vibrant"):
         pines = p.rng.choice((0.0, 0.2))
-    for far, count, foot, size in ((0.75, 20, 0.02, 0.24), (0.45, 13, 0.08, 0.36)):
-        for x in p.rng.permutation(np.linspace(0, 1, count)) + p.rng.normal(0, 0.02, count):
+    for far, count, foot, size in ((0.7, 9, 0.03, 0.3), (0.4, 6, 0.1, 0.42)):
+        for x in p.rng.permutation(np.linspace(0, 1, count)) + p.rng.normal(0, 0.03, count):
             tree(
                 p,
                 x,
@@ -68,18 +68,18 @@ def forest(p: Painter) -> None:
     if p.has("house"):
         house(p, p.uniform(0.3, 0.7), horizon + p.uniform(0.16, 0.24), p.uniform(0.16, 0.22))
     sides = p.rng.random() < 0.6  # tall trees left and right, as a frame
-    for i in range(p.rng.integers(5, 9)):
+    for i in range(p.rng.integers(3, 6)):
         x = p.uniform(-0.05, 0.28) if i % 2 else p.uniform(0.72, 1.05)
         x = x if sides else p.uniform(-0.05, 1.05)
         if p.has("house") and 0.3 < x < 0.7:
             continue
-        y = horizon + 0.14 + 0.035 * i + p.uniform(0, 0.05)
-        tree(p, x, y, p.uniform(0.42, 0.62) * (0.7 + 0.05 * i), 0.12, p.rng.random() < pines)
+        y = horizon + 0.16 + 0.05 * i + p.uniform(0, 0.05)
+        tree(p, x, y, p.uniform(0.48, 0.64) * (0.8 + 0.07 * i), 0.08, p.rng.random() < pines)
     if p.has("flowers"):
-        flowers(p, horizon + 0.22, 60)
+        flowers(p, horizon + 0.22, 22)
     if p.has("mushrooms"):
-        for _ in range(p.rng.integers(4, 9)):
-            x, y, r = p.uniform(0.05, 0.95), p.uniform(0.82, 0.98), p.uniform(0.025, 0.05)
+        for _ in range(p.rng.integers(3, 6)):
+            x, y, r = p.uniform(0.05, 0.95), p.uniform(0.84, 0.98), p.uniform(0.045, 0.07)
             p.box(x - 0.25 * r, y - r, x + 0.25 * r, y, p.shade((0.92, 0.88, 0.8)))
             cap = (0.85, 0.15, 0.12) if not p.mood("magical") else p.glow_hues[0]
             p.polygon(
@@ -96,9 +96,9 @@ def city(p: Painter) -> None:
     sky(p, horizon)
     future = p.mood("futuristic")
     for far, count, low, high, wide in (
-        (0.8, 16, 0.08, 0.26, 0.09),
-        (0.45, 11, 0.16, 0.42, 0.11),
-        (0.1, 7, 0.2, 0.55, 0.14),
+        (0.75, 9, 0.14, 0.32, 0.13),
+        (0.4, 7, 0.2, 0.46, 0.15),
+        (0.05, 5, 0.2, 0.55, 0.18),
     ):
         for x in p.rng.permutation(np.linspace(0.0, 1.0, count)) + p.rng.normal(0, 0.03, count):
             height = p.uniform(low, high) * (1.1 if future else 0.95)
@@ -119,9 +119,9 @@ def city(p: Painter) -> None:
         for x in (0.22, 0.78):
             p.box(x - 0.015, y - 0.22, x + 0.015, y + 0.06, color)
         cable = [(x, y - 0.2 + 0.17 * (1 - ((x - 0.5) / 0.28) ** 2)) for x in np.linspace(0.22, 0.78, 15)]
-        p.line([(-0.02, y - 0.02), (0.22, y - 0.2), *cable, (0.78, y - 0.2), (1.02, y - 0.02)], color, 0.008)
-        for x, top in cable[1:-1]:
-            p.line([(x, top), (x, y)], color, 0.004)
+        p.line([(-0.02, y - 0.02), (0.22, y - 0.2), *cable, (0.78, y - 0.2), (1.02, y - 0.02)], color, 0.013)
+        for x, top in cable[2:-1:3]:
+            p.line([(x, top), (x, y)], color, 0.008)
         p.box(-0.02, y, 1.02, y + 0.022, color * 0.9)
     if p.has("road") and not p.has("water"):
         way(
@@ -132,20 +132,20 @@ def city(p: Painter) -> None:
             0.3,
         )
         if p.lit_windows or future:
-            for _ in range(14):
+            for _ in range(6):
                 y = p.uniform(horizon + 0.1, 0.98)
                 x = 0.5 + p.rng.normal(0, 0.25) * (y - horizon)
                 color = np.array(p.pick(((1.0, 0.3, 0.2), (1.0, 0.9, 0.6)) if not future else NEONS))
-                p.box(x, y, x + 0.02, y + 0.008, color, color * 0.7)
+                p.box(x, y, x + 0.035, y + 0.016, color, color * 0.7)
     if p.has("park"):
-        for _ in range(p.rng.integers(5, 9)):
-            round_tree(p, p.uniform(0.0, 1.0), p.uniform(horizon + 0.14, 0.98), p.uniform(0.14, 0.22), 0.05)
+        for _ in range(p.rng.integers(3, 6)):
+            round_tree(p, p.uniform(0.0, 1.0), p.uniform(horizon + 0.14, 0.98), p.uniform(0.2, 0.28), 0.05)
     if p.has("flying cars"):
-        for _ in range(p.rng.integers(5, 10)):
-            x, y, w = p.uniform(0.05, 0.95), p.uniform(0.12, horizon), p.uniform(0.014, 0.03)
+        for _ in range(p.rng.integers(3, 6)):
+            x, y, w = p.uniform(0.05, 0.95), p.uniform(0.12, horizon - 0.1), p.uniform(0.028, 0.042)
             neon = np.array(p.pick(NEONS))
             p.oval(x, y, w, 0.35 * w, p.shade((0.75, 0.78, 0.85)))
-            p.line([(x - 2.6 * w, y + 0.1 * w), (x - w, y)], neon, 0.006, neon * 0.8)
+            p.line([(x - 2.6 * w, y + 0.1 * w), (x - w, y)], neon, 0.012, neon * 0.8)
 
 
 def mountains(p: Painter) -> None:
@@ -200,9 +200,8 @@ def mountains(p: Painter) -> None:
             0.13,
         )
     if p.has("pines"):
-        for _ in range(p.rng.integers(9, 20)):
-            y = p.uniform(0.06, 0.3)
-            conifer(p, p.uniform(0, 1), horizon + 0.03 + y, 0.1 + 0.5 * y * p.uniform(0.8, 1.2), 0.3 - y)
+        for y in np.sort(p.rng.uniform(0.06, 0.3, p.rng.integers(5, 9))):
+            conifer(p, p.uniform(0, 1), horizon + 0.03 + y, 0.16 + 0.6 * y * p.uniform(0.8, 1.2), 0.3 - y)
     if p.has("house"):
         house(p, p.uniform(0.2, 0.8), p.uniform(0.86, 0.94), p.uniform(0.13, 0.18))
 
@@ -228,10 +227,10 @@ def ocean(p: Painter) -> None:
         mix(p.shade(deep, 0.35), p.sky_colors[2], 0.35),
         p.shade(deep),
     )
-    stroke_water(p, horizon + 0.01, 1.0, 60)
+    stroke_water(p, horizon + 0.01, 1.0)
     rough = p.scene.weather in ("storm", "rain") or p.rng.random() < 0.4
     if rough and not p.mood("serene"):
-        for y in np.linspace(horizon + 0.1, 0.97, 6):  # waves with foam
+        for y in np.linspace(horizon + 0.12, 0.95, 4):  # waves with foam
             t = (y - horizon) / (1 - horizon)
             crest = [
                 (x, y - 0.03 * t * abs(np.sin(7 * x / (0.4 + t) + 5 * y * 9)))
@@ -246,7 +245,7 @@ def ocean(p: Painter) -> None:
             p.line(
                 crest,
                 p.shade((0.88, 0.95, 1.0), 0.2) if glow is None else p.glow_hues[0],
-                0.003 + 0.005 * t,
+                0.006 + 0.008 * t,
                 glow,
             )
     if p.has("ship"):
@@ -400,13 +399,13 @@ def meadow(p: Painter) -> None:
             p.shade(ground * (1.06 - 0.06 * i), far),
             p.shade(ground * (0.86 - 0.05 * i), far * 0.6),
         )
-        for _ in range(26 * (i + 1)):  # blades of grass
+        for _ in range(5 * (i + 1)):  # tufts of grass
             x = p.uniform(0, 1)
             y = p.uniform(height_at(line, x) + 0.02, 1.0)
             p.line(
-                [(x, y), (x + p.uniform(-0.006, 0.006), y - 0.012 - 0.01 * i)],
+                [(x, y), (x + p.uniform(-0.01, 0.01), y - 0.02 - 0.012 * i)],
                 p.shade(ground * p.uniform(0.72, 1.12), far),
-                0.004,
+                0.010,
             )
     if p.has("windmill"):
         x = p.uniform(0.2, 0.8)
@@ -448,7 +447,7 @@ def meadow(p: Painter) -> None:
     if p.has("tree"):
         round_tree(p, p.uniform(0.2, 0.8), horizon + p.uniform(0.2, 0.28), p.uniform(0.38, 0.52), 0.05)
     if p.has("flowers"):
-        flowers(p, horizon + 0.14, p.rng.integers(110, 220))
+        flowers(p, horizon + 0.14, p.rng.integers(34, 56))
 
 
 def lake(p: Painter) -> None:
@@ -474,9 +473,9 @@ def lake(p: Painter) -> None:
     p.area(down(p.ridge(horizon - 0.025, 0.02, 3)), p.shade(ground * 0.9, 0.4), p.shade(ground * 0.7, 0.3))
     pines = p.has("pines")
     for x in p.rng.uniform(
-        0, 1, p.rng.integers(14, 26) if pines or p.scene.tree_color or p.mood("vibrant") else 7
+        0, 1, p.rng.integers(8, 13) if pines or p.scene.tree_color or p.mood("vibrant") else 5
     ):
-        tree(p, x, horizon + p.uniform(-0.012, 0.008), p.uniform(0.08, 0.16), 0.35, pines)
+        tree(p, x, horizon + p.uniform(-0.012, 0.008), p.uniform(0.13, 0.22), 0.3, pines)
     if p.has("house"):
         house(p, p.uniform(0.15, 0.85), horizon, p.uniform(0.1, 0.15), 0.2)
     mirror(p, horizon, (0.16, 0.42, 0.58))
@@ -504,10 +503,10 @@ def lake(p: Painter) -> None:
     else:
         p.area(down(p.ridge(0.94, 0.03, 3)), p.shade(ground), p.shade(ground * 0.75))
     if p.has("reeds"):
-        for x in np.concatenate([p.rng.uniform(-0.02, 0.35, 22), p.rng.uniform(0.65, 1.02, 22)]):
-            h = p.uniform(0.08, 0.24)
+        for x in np.concatenate([p.rng.uniform(0.0, 0.33, 8), p.rng.uniform(0.67, 1.0, 8)]):
+            h = p.uniform(0.12, 0.26)
             p.line(
-                [(x, 1.0), (x + p.uniform(-0.03, 0.03), 1.0 - h)], p.shade(p.vary((0.32, 0.44, 0.18))), 0.006
+                [(x, 1.0), (x + p.uniform(-0.03, 0.03), 1.0 - h)], p.shade(p.vary((0.32, 0.44, 0.18))), 0.013
             )
 
 
@@ -549,9 +548,9 @@ def volcano(p: Painter) -> None:
     p.polygon([(x + 0.3 * crater, top), *right, (x + 0.25 * half, horizon + 0.05)], p.shade(rock * 0.72, 0.2))
     if p.has("lava"):
         bright = p.uniform(0.7, 1.0)
-        for _ in range(p.rng.integers(8, 16)):  # sparks
+        for _ in range(p.rng.integers(5, 10)):  # sparks
             a, r = p.uniform(-2.4, -0.7), p.uniform(0.05, 0.22)
-            p.oval(x + r * np.cos(a), top + r * np.sin(a), 0.006, 0.006, (1.0, 0.7, 0.2), (1.0, 0.5, 0.1))
+            p.oval(x + r * np.cos(a), top + r * np.sin(a), 0.010, 0.010, (1.0, 0.7, 0.2), (1.0, 0.5, 0.1))
         p.polygon(
             [(x - 0.6 * crater, top), (x, top - p.uniform(0.05, 0.14)), (x + 0.6 * crater, top)],
             (1.0, 0.6, 0.15),
@@ -564,8 +563,8 @@ def volcano(p: Painter) -> None:
             while py < horizon + 0.04:
                 points.append((px, py))
                 px, py = px + drift * p.uniform(0.0, 0.045) + p.uniform(-0.012, 0.012), py + 0.03
-            p.line(points, fire, p.uniform(0.013, 0.024), np.array(fire) * bright)
-            p.line(points, (1.0, 0.8, 0.3), 0.006, (1.0, 0.6, 0.2))
+            p.line(points, fire, p.uniform(0.024, 0.036), np.array(fire) * bright)
+            p.line(points, (1.0, 0.8, 0.3), 0.011, (1.0, 0.6, 0.2))
     else:
         p.oval(x, top, crater, 0.022, p.shade(rock * 0.5))
     ground = p.vary(
@@ -596,8 +595,8 @@ def volcano(p: Painter) -> None:
 def snow(p: Painter) -> None:
     horizon = p.uniform(0.52, 0.62)
     sky(p, horizon - 0.04)
-    if p.rng.random() < 0.4:
-        peaks(p, horizon, p.uniform(0.16, 0.28), 0.7, 0.8, (0.62, 0.68, 0.78))
+    if p.rng.random() < (0.4 if p.has("pines") or p.has("house") else 0.8):
+        peaks(p, horizon, p.uniform(0.2, 0.3), 0.6, 0.7, (0.55, 0.62, 0.74))
     if p.mood("futuristic"):
         dome_city(p, horizon)
     white = np.array((0.93, 0.96, 1.0))
@@ -607,9 +606,9 @@ def snow(p: Painter) -> None:
         lines.append(line)
         p.area(down(line), p.shade(white, far * 0.5), p.shade(white * (0.72, 0.81, 0.95), far * 0.5))
         if p.has("pines") and i < 2:
-            for x in p.rng.uniform(0, 1, 9 - 3 * i):
+            for x in p.rng.uniform(0, 1, 6 - 2 * i):
                 conifer(
-                    p, x, height_at(line, x) + 0.02, p.uniform(0.12, 0.2) * (1 + 0.7 * i), 0.35 - 0.25 * i
+                    p, x, height_at(line, x) + 0.02, p.uniform(0.17, 0.25) * (1 + 0.6 * i), 0.35 - 0.25 * i
                 )
     if p.has("igloo"):
         x, y, r = p.uniform(0.25, 0.75), p.uniform(0.78, 0.88), p.uniform(0.1, 0.14)
@@ -628,7 +627,7 @@ def snow(p: Painter) -> None:
     if p.has("house"):
         house(p, p.uniform(0.2, 0.8), p.uniform(0.76, 0.88), p.uniform(0.16, 0.22))
     if p.has("snowman"):
-        x, y, r = p.uniform(0.15, 0.85), p.uniform(0.84, 0.94), p.uniform(0.045, 0.07)
+        x, y, r = p.uniform(0.15, 0.85), p.uniform(0.84, 0.94), p.uniform(0.06, 0.085)
         for dy, part in ((0, 1.0), (-1.5, 0.75), (-2.6, 0.52)):
             p.oval(x, y + dy * r, part * r * 1.08, part * r * 1.08, p.shade((0.68, 0.76, 0.88)))
             p.oval(x - 0.06 * r, y + dy * r, part * r, part * r, p.shade((0.99, 0.99, 1.0)))
@@ -670,8 +669,8 @@ def night_sky(p: Painter) -> None:
     p.area(down(p.ridge(horizon - 0.03, 0.04, 4)), mix(dark, p.haze, 0.5), mix(dark, p.haze, 0.3))
     p.area(down(line), dark, dark * 0.5)
     if p.has("pines"):
-        for x in p.rng.uniform(0, 1, p.rng.integers(10, 22)):
-            y, h = height_at(line, x) + 0.03, p.uniform(0.08, 0.2)
+        for x in p.rng.uniform(0, 1, p.rng.integers(5, 10)):
+            y, h = height_at(line, x) + 0.03, p.uniform(0.14, 0.28)
             for part in (0.0, 0.3, 0.55):
                 w = h * 0.26 * (1 - part)
                 p.polygon(
@@ -699,7 +698,7 @@ def weather(p: Painter) -> None:
     if p.scene.weather == "misty":
         rows = np.linspace(0, 1, p.side)
         center = p.uniform(0.5, 0.7)
-        opacity = (0.22 if p.scene.kind != "snow" else 0.08) + 0.5 * np.exp(-(((rows - center) / 0.2) ** 2))
+        opacity = (0.12 if p.scene.kind != "snow" else 0.05) + 0.4 * np.exp(-(((rows - center) / 0.2) ** 2))
         bands = p.rng.uniform(0.75, 1.25, (7, 5)).astype(np.float32)
         bands = np.asarray(Image.fromarray(bands).resize((p.side, p.side), Image.Resampling.BICUBIC))
         mask = np.clip(255 * opacity[:, None] * bands, 0, 235).astype(np.uint8)
@@ -707,31 +706,31 @@ def weather(p: Painter) -> None:
     if p.scene.weather in ("rain", "storm"):
         mask = Image.new("L", (p.side, p.side))
         pen, slant = ImageDraw.Draw(mask), p.uniform(-0.25, 0.25)
-        for _ in range(190):
+        for _ in range(46):
             x, y, length = (
                 p.uniform(-0.1, 1.1) * p.side,
                 p.uniform(-0.1, 1) * p.side,
-                p.uniform(0.04, 0.09) * p.side,
+                p.uniform(0.07, 0.12) * p.side,
             )
             pen.line(
                 [(x, y), (x + slant * length, y + length)],
-                fill=int(p.uniform(70, 150)),
-                width=max(1, round(0.0042 * p.side)),
+                fill=int(p.uniform(110, 170)),
+                width=max(1, round(0.009 * p.side)),
             )
         p.image.paste(rgb(mix(p.haze, WHITE, 0.5)), (0, 0), mask)
     if p.scene.weather == "snowfall":
-        for _ in range(150):
-            x, y, r = p.uniform(0, 1), p.uniform(0, 1), p.uniform(0.002, 0.0075)
+        for _ in range(44):
+            x, y, r = p.uniform(0, 1), p.uniform(0, 1), p.uniform(0.007, 0.014)
             p.oval(x, y, r, r, mix(p.shade(WHITE), WHITE, 0.35))
     if p.mood("magical"):
-        for _ in range(p.rng.integers(28, 46)):
-            x, y, r = p.uniform(0, 1), p.uniform(0.2, 1), p.uniform(0.003, 0.008)
+        for _ in range(p.rng.integers(12, 20)):
+            x, y, r = p.uniform(0, 1), p.uniform(0.2, 1), p.uniform(0.007, 0.013)
             hue = np.array(p.glow_hues[p.rng.integers(2)])
             p.oval(x, y, r, r, mix(hue, WHITE, 0.5), hue * 0.9)
     if p.has("fireflies"):
-        for _ in range(26):
+        for _ in range(14):
             x, y = p.uniform(0, 1), p.uniform(0.45, 0.95)
-            p.oval(x, y, 0.006, 0.006, (1.0, 0.95, 0.5), (0.9, 0.9, 0.25))
+            p.oval(x, y, 0.010, 0.010, (1.0, 0.95, 0.5), (0.9, 0.9, 0.25))
 
 
 def grade(p: Painter, pixels: np.ndarray) -> np.ndarray:
@@ -753,8 +752,8 @@ def grade(p: Painter, pixels: np.ndarray) -> np.ndarray:
         y, x = np.mgrid[-1 : 1 : p.size * 1j, -1 : 1 : p.size * 1j]
         pixels = (
             pixels
-            * (np.array((0.58, 0.60, 0.66)) if p.scene.time != "night" else np.array((0.82, 0.84, 0.90)))
-            * (1 - 0.38 * np.clip(x * x + y * y, 0, 1.6) / 1.6)[..., None]
+            * (np.array((0.64, 0.66, 0.72)) if p.scene.time != "night" else np.array((0.92, 0.94, 1.0)))
+            * (1 - 0.3 * np.clip(x * x + y * y, 0, 1.6) / 1.6)[..., None]
         )
     if p.mood("monochrome"):
         pixels = np.repeat(0.5 + (gray[..., None] - 0.5) * 1.15, 3, axis=-1)

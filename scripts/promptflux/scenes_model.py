@@ -104,11 +104,11 @@ def new_autoencoder() -> AutoencoderKL:
     model = AutoencoderKL(
         sample_size=SIZE,
         latent_channels=LATENT_CHANNELS,
-        block_out_channels=(16, 24, 64, 96),
+        block_out_channels=(16, 32, 64, 96),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
-        norm_num_groups=2,
+        norm_num_groups=4,
         mid_block_add_attention=False,
     )
     for name, conv in model.named_modules():
@@ -150,7 +150,7 @@ def new_unet() -> UNet2DConditionModel:
         sample_size=SIZE // 8,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(88, 128, 128),
+        block_out_channels=(96, 128, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,

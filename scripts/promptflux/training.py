@@ -1,5 +1,6 @@
 """What the training scripts share: device, precision, learning rate, weight averages, checkpoints and loss curves."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,52 @@ def measure(model: AutoencoderKL, drawings: np.ndarray) -> dict[str, float]:
         latents.append(z)
     psnr = -10 * torch.cat(squared).log10()
     return {"psnr_db": float(psnr.mean()), "latent_std": float(torch.cat(latents).std())}
+
+
+class MuonAndAdamW:
+    """Muon for the matrices inside a network, AdamW for its first and last layers, its biases and norms.
+
+    Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) gives every direction of a weight a step of the same
+    length; a convolution counts as the matrix [out, in × k × k]. Its steps are scaled to the size of AdamW's
+    (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
+    """
+
+    def __init__(self, module: torch.nn.Module, outer: Sequence[str], weight_decay: float):
+        named = dict(module.named_parameters())
+        inner = [name for name, p in named.items() if p.ndim > 1 and not name.startswith(tuple(outer))]
+        self.weights = [named[name] for name in inner]
+        self.matrices = [
+            torch.nn.Parameter(_matrix(weight.data, weight)) for weight in self.weights
+        ]  # the same memory
+        self.muon = torch.optim.Muon(self.matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        rest = [p for name, p in named.items() if name not in set(inner)]
+        self.adamw = torch.optim.AdamW(rest, betas=(0.9, 0.99), weight_decay=weight_decay)
+
+    def step(self, rate: float) -> None:
+        """One step of learning rate `rate` along the gradients of the module, which it then forgets."""
+        for matrix, weight in zip(self.matrices, self.weights, strict=True):
+            matrix.grad = None if weight.grad is None else _matrix(weight.grad, weight)
+        for optimizer in (self.muon, self.adamw):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        for weight in self.weights:
+            weight.grad = None
+
+    def state_dict(self) -> dict:
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])
+
+
+def _matrix(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The `values` of a weight [out, in] or [out, in, k, k], or its gradient, as a matrix in the weight's order in memory."""
+    if weight.ndim == 4 and not weight.is_contiguous():
+        values = values.permute(0, 2, 3, 1)
+    return values.reshape(len(values), -1)
 
 
 class Average:
