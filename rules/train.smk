@@ -8,15 +8,18 @@
 # out: results/trained/..., which takes 4 GB; to use a model, copy it to models/
 #
 # A killed training goes on from its last checkpoint. `--config training='{scale: 0.01}'` trains
-# a hundredth of the steps on a hundredth of the drawings, to see the rules at work.
+# a hundredth of the steps on a hundredth of the drawings, to see the rules at work;
+# `training='{from_embedded: true}'` goes on from the weights in models/ instead of from nothing.
 
 TRAINED_CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 TRAINING_SCALE = STUDY.config["training"]["scale"]
+FROM_EMBEDDED = STUDY.config["training"]["from_embedded"]
 DRAWINGS = {
     "drawings": {"first_seed": 0, "count": 20_000},
     "held_out": {"first_seed": 1_000_000, "count": 2_000},
 }
 DECODED_DRAWINGS = 4_000
+EMBEDDED_SCENES = local(f"{PROMPTFLUX}/models/scenes")
 
 
 rule train_scenes:
@@ -88,6 +91,7 @@ rule train_autoencoder:
     input:
         drawings="results/trained/drawings.npy",
         held_out="results/trained/held_out.npy",
+        start=EMBEDDED_SCENES if FROM_EMBEDDED else [],
     output:
         model=directory("results/trained/autoencoder"),
         curve="results/trained/autoencoder_loss.png",
@@ -116,6 +120,7 @@ rule train_denoiser:
     input:
         drawings="results/trained/drawings.npy",
         autoencoder="results/trained/autoencoder",
+        start=EMBEDDED_SCENES if FROM_EMBEDDED else [],
     output:
         model=directory("results/trained/denoiser"),
         curve="results/trained/denoiser_loss.png",
@@ -193,7 +198,7 @@ rule assemble_scenes:
 rule evaluate_pipeline:
     input:
         model=lambda wildcards: {
-            "embedded": local(f"{PROMPTFLUX}/models/scenes"),
+            "embedded": EMBEDDED_SCENES,
             "trained": "results/trained/pipeline",
         }[wildcards.which],
         prompts=local(f"{PROMPTFLUX}/scripts/promptflux/judged_prompts.tsv"),
@@ -279,6 +284,9 @@ rule train_classifier:
         drawings="results/trained/drawings.npy",
         held_out="results/trained/held_out.npy",
         decoded="results/trained/decoded.npy",
+        start=lambda wildcards: (
+            local(f"{PROMPTFLUX}/models/classifiers/{wildcards.classifier}.h5") if FROM_EMBEDDED else []
+        ),
     output:
         weights="results/trained/classifiers/{classifier}.h5",
         figures="results/trained/classifiers/{classifier}.json",

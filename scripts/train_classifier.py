@@ -15,7 +15,7 @@ from torch import nn
 from promptflux.files import whole
 from promptflux.inputs import InputSpec, fitted, tensor
 from promptflux.job import note, progress
-from promptflux.network import FORMAT, Network, weights_digest
+from promptflux.network import FORMAT, Network, load_weights, weights_digest
 from promptflux.scenes import LABELS, sample_scene
 from promptflux.spec import load_spec
 from promptflux.training import device, half_precision, learning_rate, loss_curve
@@ -129,12 +129,13 @@ def save_weights(path: Path, weights: Mapping[str, np.ndarray], classifier: str)
 
 def main(
     spec: Path, drawings: Path, held_out: Path, decoded: Path, first_seeds: tuple[int, int], weights: Path, figures: Path, curve: Path,
-    scale: float = 1.0,
+    scale: float = 1.0, start: Path | None = None,
 ) -> None:  # fmt: skip
     """Train the network of `spec`; write its `weights` (.h5), its `figures` on held-out drawings (.json) and the loss `curve`.
 
     `first_seeds` are those of `drawings` and `held_out`; `decoded` holds the first of `drawings` as the
-    autoencoder gives them back. `scale` multiplies the number of steps.
+    autoencoder gives them back. `scale` multiplies the number of steps. `start`: a weights file (.h5) to go on from,
+    instead of from nothing.
     """
     classifier = load_spec(spec, weights_exist=False)
     settings = SETTINGS[classifier.name]
@@ -147,7 +148,10 @@ def main(
 
     torch.manual_seed(settings["seed"])
     network = Network(classifier).to(device(), memory_format=torch.channels_last)
-    initialise(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
+    if start:
+        network.load(load_weights(start, classifier))
+    else:
+        initialise(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings["weight_decay"])
     losses, begun = [], time.monotonic()
     network.train()
@@ -214,4 +218,5 @@ if "snakemake" in globals():
             figures=Path(snakemake.output.figures),  # noqa: F821
             curve=Path(snakemake.output.curve),  # noqa: F821
             scale=snakemake.params.scale,  # noqa: F821
+            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
         )

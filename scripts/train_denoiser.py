@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -40,14 +40,14 @@ SETTINGS = {
     "text_steps": 1500,
     "text_batch": 64,
     "text_learning_rate": 1e-3,
-    "steps": 6000,
-    "batch": 64,
-    "learning_rate": 1e-3,
+    "steps": 2000,
+    "batch": 96,
+    "learning_rate": 2e-3,
     "warmup": 100,
     "empty_captions": 0.1,
     "snr_limit": 5.0,
-    "average": 0.999,
-    "checkpoint_every": 200,
+    "average": 0.998,
+    "checkpoint_every": 100,
 }
 
 
@@ -124,10 +124,12 @@ def main(
     latents: Path,
     checkpoint: Path,
     scale: float = 1.0,
+    start: Path | None = None,
 ) -> None:
     """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt} and the loss `curve`.
 
     `latents` and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
+    `start`: a models/scenes to go on from, instead of from nothing; its text model stays as it is.
     """
     settings = {
         **SETTINGS,
@@ -144,12 +146,17 @@ def main(
 
     rng = np.random.default_rng(settings["seed"])
     captions = [caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"])]
-    tokenizer = new_tokenizer(captions)
     torch.manual_seed(settings["seed"])
-    text_model = new_text_model(tokenizer).to(target)
-    unet = new_unet().to(target, memory_format=torch.channels_last)
+    if start:
+        tokenizer = CLIPTokenizer.from_pretrained(start / "tokenizer")
+        text_model = CLIPTextModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
+        unet = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32)
+    else:
+        tokenizer = new_tokenizer(captions)
+        text_model, unet = new_text_model(tokenizer), new_unet()
+    text_model, unet = text_model.to(target), unet.to(target, memory_format=torch.channels_last)
     optimizer = MuonAndAdamW(unet, ("conv_in", "conv_out", "time_embedding"), weight_decay=0.01)
-    average, losses, text_losses, start, seconds = Average(unet, settings["average"]), [], [], 0, 0.0
+    average, losses, text_losses, first, seconds = Average(unet, settings["average"]), [], [], 0, 0.0
     begun = time.monotonic()
 
     def remember(step: int) -> None:
@@ -172,14 +179,14 @@ def main(
         unet.load_state_dict(state["unet"])
         optimizer.load_state_dict(state["optimizer"])
         average.values, losses, text_losses = state["average"], state["losses"], state["text_losses"]
-        start, seconds = state["step"], state["seconds"]
+        first, seconds = state["step"], state["seconds"]
     else:
-        text_losses = teach_words(text_model, tokenizer, settings)
+        text_losses = [] if start else teach_words(text_model, tokenizer, settings)
         remember(0)
     text_model.requires_grad_(False)
 
     alphas = new_scheduler().alphas_cumprod.to(target)
-    for step in progress(range(start, settings["steps"]), "denoiser", "step"):
+    for step in progress(range(first, settings["steps"]), "denoiser", "step"):
         rng = np.random.default_rng((settings["seed"], 2, step))
         torch.manual_seed(settings["seed"] * 1_000_003 + step)
         chosen = np.sort(rng.integers(len(images), size=settings["batch"]))
@@ -246,4 +253,5 @@ if "snakemake" in globals():
             latents=Path(snakemake.params.latents),  # noqa: F821
             checkpoint=Path(snakemake.params.checkpoint),  # noqa: F821
             scale=snakemake.params.scale,  # noqa: F821
+            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
         )

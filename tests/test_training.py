@@ -8,6 +8,7 @@ import pytest
 from conftest import WORKFLOW
 from diffusers import DiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file
 
 from promptflux.network import load_weights
 from promptflux.spec import load_spec
@@ -64,3 +65,21 @@ def test_what_a_target_needs(snakemake, target, needed, spared):
         assert rule in plan.stdout + plan.stderr
     for rule in spared:
         assert rule not in plan.stdout + plan.stderr
+
+
+def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
+    """After the few steps of this small training the weights are still nearly the embedded ones."""
+    settings = ("--config", "training={scale: 0.0005, from_embedded: true}", "engines=[torch]")
+    snakemake("results/trained/denoiser", "results/trained/classifiers/cnn32.h5", *settings)
+    trained, embedded = tmp_path / "results/trained", WORKFLOW / "models/scenes"
+    for new, old in (
+        (trained / "autoencoder", embedded / "vae"),
+        (trained / "denoiser/unet", embedded / "unet"),
+        (trained / "denoiser/text_encoder", embedded / "text_encoder"),
+    ):
+        new, old = (load_file(next(folder.glob("*.safetensors"))) for folder in (new, old))
+        change = max(float((new[name].float() - old[name].float()).abs().max()) for name in old)
+        assert set(new) == set(old) and change < 0.02, change
+    spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
+    new, old = (load_weights(path, spec) for path in (trained / "classifiers/cnn32.h5", spec.weights_path))
+    assert np.corrcoef(new["conv1.weight"].ravel(), old["conv1.weight"].ravel())[0, 1] > 0.99
