@@ -22,7 +22,7 @@ sys.path.insert(0, str(WORKFLOW / "scripts"))
 
 from promptflux.study import load_study
 
-GUIDANCE = 5.0
+GUIDANCE = 3.0
 LOOP = """\
 import sys
 from pathlib import Path

@@ -20,7 +20,7 @@ language: en
 
 # scenes: a text-to-image model of {size_mb:.0f} MB
 
-Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in about a second an image. It is a Stable
+Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in less than a second an image. It is a Stable
 Diffusion pipeline in small: CLIP tokenizer and text model ({text_encoder:.1f} M parameters), U-Net ({unet:.1f} M) and
 AutoencoderKL ({vae:.1f} M), trained from nothing on scenes that promptflux draws itself. No photograph, no
 foreign picture and no foreign weights went into it.

@@ -248,7 +248,7 @@ def test_a_dry_run_says_what_has_changed_in_words(study):
     (study.folder / "results/images/sea_2.png").unlink()
     said = study.run("--dry-run").split("Since the last complete run:\n")[1].splitlines()[:7]
     assert [line.strip() for line in said] == [
-        "generator.guidance_scale was 5.0 and is 7.0: every image is made again, and all that follows.",
+        "generator.guidance_scale was 3.0 and is 7.0: every image is made again, and all that follows.",
         "figures.colormap was 'viridis' and is 'magma': the figures are drawn again, and nothing else runs but the report.",
         "prompts: new is new: its images are made.",
         "prompts: city is changed: its images are made again.",
