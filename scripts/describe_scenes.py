@@ -64,12 +64,12 @@ judged by a CNN that was trained on drawings alone.
 | the kind of scene that the prompt names | {kind:.1%} | {judge_kind:.1%} |
 | the time of day that it names | {time:.1%} | {judge_time:.1%} |
 | kind, time and a third attribute, all three | {three:.1%} | |
-| the third attribute alone (weather, season, mood, a thing) | {third:.1%} | {judge_facts:.1%} |
+| the third attribute alone (weather, season, mood, a thing); the judge: mean over all it can be asked | {third:.1%} | {judge_facts:.1%} |
 | Fréchet distance to {frechet_images} unseen drawings, in the judge's features | {frechet:.2f} | {frechet_floor:.2f} |
 | difference of two seeds of one prompt (median, RMS of pixels in 0..1) | {difference:.2f} | |
 | pairs of seeds that are nearly the same picture | {same} of {pairs} | |
 | drawings never seen, through the autoencoder and back | {psnr:.1f} dB PSNR | |
-| nine images of three prompts, model load included | {seconds:.0f} s on {threads} threads | |
+| nine images of three prompts, model load included | {seconds:.1f} s, threads: {threads} | |
 
 ![Right kinds, the effect of guidance and of negative prompts](evaluation.png)
 """

@@ -192,7 +192,7 @@ def figure_of(measured: dict, path: Path) -> None:
         title="What guidance does", xlabel="guidance scale", ylabel="share of the images", ylim=(0, 1.03)
     )
     guidance.grid(color=FAINT, lw=0.5)
-    guidance.legend(frameon=False, loc="lower right")
+    guidance.legend(frameon=False, loc="lower right", fontsize=8)
     for row, effect in enumerate(measured["negative_prompts"]):
         negatives.plot([effect["without"], effect["with"]], [row, row], color=FAINT, lw=2, zorder=1)
         negatives.plot(effect["without"], row, "o", color=QUIET, label="without" if row == 0 else None)
@@ -206,7 +206,7 @@ def figure_of(measured: dict, path: Path) -> None:
     negatives.set_yticks(range(len(names)), names)
     negatives.invert_yaxis()
     negatives.set(title="What negative prompts take away", xlabel="share that shows it", xlim=(-0.03, 1.03))
-    negatives.legend(frameon=False, loc="lower right")
+    negatives.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.3, -0.14), ncols=2, fontsize=8)
     with whole(path) as partial:
         figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
