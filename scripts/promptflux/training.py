@@ -152,6 +152,8 @@ def loss_curve(losses: dict[str, list[float]], title: str, path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for name, values in losses.items():
+        if not values:  # a part that was not trained
+            continue
         width = max(1, len(values) // 100)
         smooth = np.convolve(values, np.ones(width) / width, "valid")
         axes.plot(np.arange(len(smooth)) + width, smooth, label=name)
