@@ -66,7 +66,7 @@ def test_images_are_rgb_pngs_that_tell_their_provenance(study):
     assert recipe["negative_prompt"] == "fog"
     assert (recipe["steps"], recipe["guidance_scale"], recipe["micro_batch"], recipe["threads"]) == (
         2,
-        5.0,
+        3.0,
         4,
         4,
     )

@@ -82,4 +82,4 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
         assert set(new) == set(old) and change < 0.02, change
     spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
     new, old = (load_weights(path, spec) for path in (trained / "classifiers/cnn32.h5", spec.weights_path))
-    assert np.corrcoef(new["conv1.weight"].ravel(), old["conv1.weight"].ravel())[0, 1] > 0.99
+    assert np.corrcoef(new["conv1/weight"].ravel(), old["conv1/weight"].ravel())[0, 1] > 0.99
