@@ -99,6 +99,7 @@ def main(
         **SETTINGS,
         "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
         "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
+        "from_embedded": start is not None,
     }
     steps = settings["crop_steps"] + settings["full_steps"]
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")

@@ -18,7 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.captions import caption, known_words
 from promptflux.facts import FACTS, facts_of
-from promptflux.files import whole
+from promptflux.files import sha256_of_file, whole
 from promptflux.job import note, progress
 from promptflux.scenes import sample_scene
 from promptflux.scenes_model import new_scheduler, new_text_model, new_tokenizer, new_unet
@@ -128,7 +128,7 @@ def main(
 ) -> None:
     """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt} and the loss `curve`.
 
-    `latents` and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
+    `latents` (with the autoencoder's digest in its name) and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
     `start`: a models/scenes to go on from, instead of from nothing; its text model stays as it is.
     """
     settings = {
@@ -137,11 +137,17 @@ def main(
             key: max(2, round(SETTINGS[key] * scale))
             for key in ("steps", "text_steps", "vocabulary_captions")
         },
+        # Latents and checkpoints of another autoencoder, or of another start, are no use.
+        "autoencoder": sha256_of_file(next(autoencoder.glob("*.safetensors"))),
+        "from_embedded": start is not None,
     }
     target = device()
     images = np.load(drawings, mmap_mode="r")
     vae = AutoencoderKL.from_pretrained(autoencoder).to(target, memory_format=torch.channels_last).eval()
-    pictures = latents_of(vae, images, latents)
+    for old in latents.parent.glob(f"{latents.stem}_*.npy"):
+        if settings["autoencoder"] not in old.name:
+            old.unlink()
+    pictures = latents_of(vae, images, latents.with_stem(f"{latents.stem}_{settings['autoencoder']}"))
     told = [sample_scene(np.random.default_rng(first_seed + i)) for i in range(len(images))]
 
     rng = np.random.default_rng(settings["seed"])

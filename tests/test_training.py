@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from collections import OrderedDict
 
 import numpy as np
 import pytest
+import torch
 from conftest import WORKFLOW
 from diffusers import DiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 from promptflux.network import load_weights
 from promptflux.spec import load_spec
+from promptflux.training import MuonAndAdamW
 
 SMALL = ("--config", "training={scale: 0.0005}", "engines=[torch]")
 
@@ -83,3 +87,25 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
     new, old = (load_weights(path, spec) for path in (trained / "classifiers/cnn32.h5", spec.weights_path))
     assert np.corrcoef(new["conv1/weight"].ravel(), old["conv1/weight"].ravel())[0, 1] > 0.99
+
+    # From nothing again: a checkpoint that began elsewhere is not gone on from.
+    snakemake("results/trained/autoencoder", *SMALL)
+    assert "starting again" in (tmp_path / "results/logs/train/autoencoder.log").read_text()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_muon_moves_inner_weights_equally_far_in_every_direction(layout):
+    torch.manual_seed(0)
+    network = nn.Sequential(OrderedDict(first=nn.Conv2d(3, 8, 3), inner=nn.Conv2d(8, 6, 3)))
+    network = network.to(memory_format=layout)
+    optimizer = MuonAndAdamW(network, ("first",), weight_decay=0.0)
+    assert [weight.shape for weight in optimizer.weights] == [(6, 8, 3, 3)]
+    before = network.inner.weight.detach().clone()
+    network(torch.randn(4, 3, 9, 9)).square().sum().backward()
+    gradient = network.inner.weight.grad.flatten(1)
+    optimizer.step(0.01)
+    moved = (before - network.inner.weight.detach()).flatten(1)
+    lengths = torch.linalg.svdvals(moved) / (0.01 * 0.2 * 72**0.5)  # the largest side of the matrix
+    assert lengths.min() > 0.5 and lengths.max() < 1.5
+    assert (moved * gradient).sum() > 0
+    assert all(parameter.grad is None for parameter in network.parameters())
