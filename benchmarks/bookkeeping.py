@@ -106,6 +106,7 @@ def draw(rows: list[dict], path: Path) -> None:
     """Each cost against the number of prompts, on logarithmic axes, with its exponent (least squares)."""
     sys.path.insert(0, str(WORKFLOW / "scripts"))
     import numpy as np
+    from matplotlib.ticker import NullFormatter
 
     from promptflux.plotting import ACCENT, FAINT, MUTED, Sheet
 
@@ -121,7 +122,10 @@ def draw(rows: list[dict], path: Path) -> None:
         axes = sheet.axes(0.6 + 2.5 * number, 1.1, 1.9, 2.0)
         axes.loglog(prompts, costs, "o-", color=ACCENT, markersize=4)
         axes.axhline(aim, linestyle="--", color=MUTED, linewidth=0.8)
-        axes.set_title(f"{label}\n∝ prompts^{exponent:.2f}", loc="left")
+        axes.set_title(f"{label}\n∝ prompts^{round(exponent, 2) + 0.0:.2f}", loc="left")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         axes.grid(True, color=FAINT)
         axes.set_xlabel("prompts")
     sheet.save(path, 130)

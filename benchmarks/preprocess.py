@@ -1,6 +1,6 @@
 """Images per second of preprocessing, beside a plain Pillow loop and beside the decoding alone, its limit.
 
-    python benchmarks/preprocess.py [--images 48] [--size 512] [--rounds 7] [--threads 2]
+    python benchmarks/preprocess.py [--images 128] [--size 512] [--rounds 7] [--threads 2]
 
 Then reading the tensors back in batches, beside a plain read of the whole file, from the page
 cache and from the disk; and drawing the figures of single images. The ways of one kind take
@@ -220,7 +220,7 @@ def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
