@@ -130,6 +130,18 @@ THINGS = {
     "balloons": "hot air balloons|a hot air balloon|balloons",
     "rainbow": "a rainbow|a bright rainbow",
 }
+PARTS = {  # what every scene of a kind shows
+    "forest": "tall trees|old trees|many trees",
+    "city": "skyscrapers|tall buildings|skyscrapers|high-rise buildings",
+    "mountains": "snow-capped peaks|snow on the peaks|snowy peaks|rocky cliffs|high peaks",
+    "ocean": "waves|water|blue water|open water",
+    "desert": "sand|sand dunes|golden sand|hot sand",
+    "meadow": "grass|tall grass|hills|rolling hills",
+    "lake": "reflections|water|clear water|a calm surface",
+    "volcano": "a crater|black rock|an eruption",
+    "snow": "deep snow|white snow|snow everywhere|snowdrifts",
+    "night sky": "black hills below|dark hills|a dark horizon",
+}
 OPENINGS = (
     "a painting of|a photo of|a picture of|an illustration of|an image of|a drawing of|a digital painting of|artwork of|a view of|"
     "a landscape of|a beautiful picture of|show me|draw|generate an image of"
@@ -159,7 +171,13 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     if scene.kind == "forest" and scene.tree_color == "" and chance(0.1):
         noun = one_of("trees|forest of trees|group of trees")
     adjectives = [one_of(MOODS[mood]) for mood in scene.moods if chance(0.92)]
-    things, things_said = _things(scene, rng)
+    if scene.kind == "mountains" and "glowing" not in scene.moods and chance(0.25):
+        adjectives.append(
+            one_of("snow-capped|snow-capped|snow capped|snowcapped|snowy|snow-covered|rocky|high")
+        )
+    things = _things(scene, rng)
+    if chance(0.12):
+        things.append(one_of(PARTS[scene.kind]))
     phrases = []
 
     if "glowing" in scene.moods and "glowing" in adjectives and chance(0.5):
@@ -254,8 +272,8 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     return _untidy(text, rng)
 
 
-def _things(scene: Scene, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """At most three of the scene's things as phrases, and their names."""
+def _things(scene: Scene, rng: np.random.Generator) -> list[str]:
+    """At most three of the scene's things as phrases."""
     said = [
         thing
         for thing in scene.things
@@ -268,7 +286,7 @@ def _things(scene: Scene, rng: np.random.Generator) -> tuple[list[str], list[str
         phrase = options[rng.integers(len(options))]
         phrase = phrase.format(flower=scene.flower_color, tree=scene.tree_color)
         phrases.append(" ".join(phrase.split()))
-    return phrases, said
+    return phrases
 
 
 def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:

@@ -102,7 +102,7 @@ def sky(p: Painter, horizon: float) -> None:
     if p.has("birds"):
         x, y = p.uniform(0.15, 0.75), p.uniform(0.1, horizon * 0.6)
         for _ in range(p.rng.integers(3, 6)):
-            bx, by, w = x + p.uniform(-0.13, 0.2), y + p.uniform(-0.08, 0.1), p.uniform(0.026, 0.042)
+            bx, by, w = x + p.uniform(-0.13, 0.2), y + p.uniform(-0.08, 0.1), p.uniform(0.034, 0.052)
             p.line(
                 [
                     (bx - w, by - 0.4 * w),
@@ -112,11 +112,11 @@ def sky(p: Painter, horizon: float) -> None:
                     (bx + w, by - 0.4 * w),
                 ],
                 p.shade((0.12, 0.12, 0.16)),
-                0.010,
+                0.014,
             )
     if p.has("balloons"):
         for _ in range(p.rng.integers(1, 3)):
-            x, y, r = p.uniform(0.12, 0.88), p.uniform(0.1, horizon * 0.6), p.uniform(0.05, 0.085)
+            x, y, r = p.uniform(0.12, 0.88), p.uniform(0.1, horizon * 0.6), p.uniform(0.065, 0.1)
             color, other = p.shade(p.pick(VIBRANT), 0.1), p.shade(p.pick(VIBRANT), 0.1)
             p.polygon(
                 [

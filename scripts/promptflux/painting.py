@@ -66,7 +66,7 @@ def forest(p: Painter) -> None:
             0.14,
         )
     if p.has("house"):
-        house(p, p.uniform(0.3, 0.7), horizon + p.uniform(0.16, 0.24), p.uniform(0.16, 0.22))
+        house(p, p.uniform(0.3, 0.7), horizon + p.uniform(0.18, 0.26), p.uniform(0.22, 0.3))
     sides = p.rng.random() < 0.6  # tall trees left and right, as a frame
     for i in range(p.rng.integers(3, 6)):
         x = p.uniform(-0.05, 0.28) if i % 2 else p.uniform(0.72, 1.05)
@@ -166,28 +166,29 @@ def mountains(p: Painter) -> None:
     if p.has("waterfall"):
         x, top = p.uniform(0.35, 0.65), horizon - 0.2
         p.polygon(
-            [(x - 0.012, top), (x + 0.012, top), (x + 0.03, horizon + 0.1), (x - 0.03, horizon + 0.1)],
+            [(x - 0.025, top), (x + 0.025, top), (x + 0.055, horizon + 0.1), (x - 0.055, horizon + 0.1)],
             p.shade((0.85, 0.94, 1.0)),
         )
-        for dx in (-0.01, 0.006):
-            p.line([(x + dx, top + 0.02), (x + 2 * dx, horizon + 0.1)], p.shade((0.6, 0.8, 0.95)), 0.004)
+        for dx in (-0.016, 0.01):
+            p.line([(x + dx, top + 0.02), (x + 2 * dx, horizon + 0.1)], p.shade((0.6, 0.8, 0.95)), 0.008)
     if p.has("castle"):
-        x, y, color = p.uniform(0.25, 0.75), horizon + 0.06, p.shade((0.66, 0.62, 0.62), 0.15)
-        for dx, w, h in ((-0.09, 0.035, 0.15), (0.0, 0.05, 0.22), (0.09, 0.035, 0.17)):
+        x, y, color = p.uniform(0.25, 0.75), horizon + 0.09, p.shade((0.80, 0.76, 0.70), 0.05)
+        for dx, w, h in ((-0.15, 0.07, 0.25), (0.0, 0.1, 0.36), (0.15, 0.07, 0.28)):
             p.box(x + dx - w / 2, y - h, x + dx + w / 2, y, color)
             p.polygon(
                 [(x + dx - 0.7 * w, y - h), (x + dx + 0.7 * w, y - h), (x + dx, y - h - 1.6 * w)],
-                p.shade((0.35, 0.3, 0.55), 0.1),
+                p.shade((0.42, 0.24, 0.55)),
             )
             p.box(
-                x + dx - 0.006,
-                y - h + 0.03,
-                x + dx + 0.006,
-                y - h + 0.055,
+                x + dx - 0.012,
+                y - h + 0.04,
+                x + dx + 0.012,
+                y - h + 0.09,
                 (1, 0.85, 0.4) if p.lit_windows else color * 0.5,
                 (0.9, 0.6, 0.2) if p.lit_windows else None,
             )
-        p.box(x - 0.1, y - 0.09, x + 0.1, y, color * 0.92)
+        p.box(x - 0.16, y - 0.15, x + 0.16, y, color * 0.92)
+        p.box(x - 0.03, y - 0.08, x + 0.03, y, color * 0.45)
     ground = ground_color(p)
     line = p.ridge(horizon + 0.09, 0.035, 3)
     p.area(down(line), p.shade(ground * 0.9, 0.3), p.shade(ground * 0.75))
@@ -203,7 +204,7 @@ def mountains(p: Painter) -> None:
         for y in np.sort(p.rng.uniform(0.06, 0.3, p.rng.integers(5, 9))):
             conifer(p, p.uniform(0, 1), horizon + 0.03 + y, 0.16 + 0.6 * y * p.uniform(0.8, 1.2), 0.3 - y)
     if p.has("house"):
-        house(p, p.uniform(0.2, 0.8), p.uniform(0.86, 0.94), p.uniform(0.13, 0.18))
+        house(p, p.uniform(0.2, 0.8), p.uniform(0.88, 0.95), p.uniform(0.2, 0.27))
 
 
 def ocean(p: Painter) -> None:
@@ -249,39 +250,39 @@ def ocean(p: Painter) -> None:
                 glow,
             )
     if p.has("ship"):
-        x, y, w = p.uniform(0.25, 0.75), horizon + 0.03, p.uniform(0.09, 0.14)
+        x, y, w = p.uniform(0.25, 0.75), horizon + 0.06, p.uniform(0.15, 0.2)
         p.polygon(
-            [(x - w, y - 0.03), (x + w * 1.1, y - 0.03), (x + 0.85 * w, y + 0.02), (x - 0.9 * w, y + 0.02)],
+            [(x - w, y - 0.05), (x + w * 1.1, y - 0.05), (x + 0.85 * w, y + 0.035), (x - 0.9 * w, y + 0.035)],
             p.shade((0.55, 0.15, 0.14), 0.1),
         )
-        p.box(x - 0.7 * w, y - 0.075, x - 0.2 * w, y - 0.03, p.shade((0.9, 0.9, 0.9), 0.1))
-        p.box(x - 0.5 * w, y - 0.11, x - 0.38 * w, y - 0.07, p.shade((0.2, 0.2, 0.25), 0.1))
+        p.box(x - 0.7 * w, y - 0.13, x - 0.1 * w, y - 0.05, p.shade((0.9, 0.9, 0.9), 0.1))
+        p.box(x - 0.52 * w, y - 0.19, x - 0.34 * w, y - 0.12, p.shade((0.2, 0.2, 0.25), 0.1))
     if p.has("sailboat"):
         for _ in range(p.rng.integers(1, 3)):
-            y = p.uniform(horizon + 0.06, 0.78)
-            sailboat(p, p.uniform(0.15, 0.85), y, 0.1 + 0.28 * (y - horizon))
+            y = p.uniform(horizon + 0.08, 0.78)
+            sailboat(p, p.uniform(0.15, 0.85), y, 0.2 + 0.3 * (y - horizon))
     if p.has("lighthouse"):
-        x, y = p.pick((0.14, 0.2, 0.8, 0.86)), horizon + 0.12
+        x, y = p.pick((0.16, 0.22, 0.78, 0.84)), horizon + 0.16
         p.polygon(
             [
-                (x - 0.2, y + 0.04),
-                (x - 0.1, y - 0.05),
-                (x, y - 0.075),
-                (x + 0.1, y - 0.05),
-                (x + 0.2, y + 0.04),
+                (x - 0.24, y + 0.05),
+                (x - 0.13, y - 0.05),
+                (x, y - 0.08),
+                (x + 0.13, y - 0.05),
+                (x + 0.24, y + 0.05),
             ],
             p.shade((0.36, 0.34, 0.34)),
         )
         for i in range(4):
-            w0, w1 = 0.034 - 0.004 * i, 0.03 - 0.004 * i
-            y0, y1 = y - 0.05 - 0.065 * i, y - 0.115 - 0.065 * i
+            w0, w1 = 0.056 - 0.007 * i, 0.049 - 0.007 * i
+            y0, y1 = y - 0.05 - 0.095 * i, y - 0.145 - 0.095 * i
             p.polygon(
                 [(x - w0, y0), (x + w0, y0), (x + w1, y1), (x - w1, y1)],
                 p.shade((0.95, 0.95, 0.93) if i % 2 else (0.85, 0.18, 0.15)),
             )
         lamp = (1.0, 0.92, 0.55)
-        p.box(x - 0.016, y - 0.345, x + 0.016, y - 0.31, lamp, lamp if p.lit_windows else None)
-        p.polygon([(x - 0.022, y - 0.345), (x + 0.022, y - 0.345), (x, y - 0.375)], p.shade((0.7, 0.12, 0.1)))
+        p.box(x - 0.026, y - 0.485, x + 0.026, y - 0.43, lamp, lamp if p.lit_windows else None)
+        p.polygon([(x - 0.038, y - 0.485), (x + 0.038, y - 0.485), (x, y - 0.54)], p.shade((0.7, 0.12, 0.1)))
     if p.has("beach") or p.has("palms"):
         shore = p.ridge(p.uniform(0.8, 0.86), 0.03, 2)
         p.area(
@@ -333,8 +334,8 @@ def desert(p: Painter) -> None:
             )
     if p.has("pyramids"):
         for i in range(p.rng.integers(1, 4)):
-            x, h = p.uniform(0.15, 0.85), p.uniform(0.13, 0.24)
-            color = p.shade(sand * (0.95, 0.88, 0.75), 0.35 - 0.1 * i)
+            x, h = p.uniform(0.15, 0.85), p.uniform(0.2, 0.34)
+            color = p.shade(sand * (1.0, 0.94, 0.8), 0.2 - 0.08 * i)
             p.polygon([(x, horizon - h), (x - 1.1 * h, horizon + 0.04), (x + 0.3 * h, horizon + 0.05)], color)
             p.polygon(
                 [(x, horizon - h), (x + 0.3 * h, horizon + 0.05), (x + 1.1 * h, horizon + 0.04)], color * 0.75
@@ -409,25 +410,25 @@ def meadow(p: Painter) -> None:
             )
     if p.has("windmill"):
         x = p.uniform(0.2, 0.8)
-        y, w = height_at(hills[1], x) + 0.03, 0.045
+        y, w = height_at(hills[1], x) + 0.06, 0.07
         p.polygon(
-            [(x - w, y), (x + w, y), (x + 0.6 * w, y - 0.2), (x - 0.6 * w, y - 0.2)],
+            [(x - w, y), (x + w, y), (x + 0.6 * w, y - 0.3), (x - 0.6 * w, y - 0.3)],
             p.shade((0.92, 0.88, 0.8), 0.1),
         )
         p.polygon(
-            [(x - 0.7 * w, y - 0.2), (x + 0.7 * w, y - 0.2), (x, y - 0.25)], p.shade((0.5, 0.2, 0.16), 0.1)
+            [(x - 0.75 * w, y - 0.3), (x + 0.75 * w, y - 0.3), (x, y - 0.38)], p.shade((0.6, 0.2, 0.16))
         )
         turn = p.uniform(0, 1.5)
         for i in range(4):
             a = turn + i * np.pi / 2
             p.line(
-                [(x, y - 0.2), (x + 0.15 * np.cos(a), y - 0.2 + 0.15 * np.sin(a))],
-                p.shade((0.45, 0.36, 0.3), 0.1),
-                0.014,
+                [(x, y - 0.3), (x + 0.21 * np.cos(a), y - 0.3 + 0.21 * np.sin(a))],
+                p.shade((0.36, 0.26, 0.2)),
+                0.028,
             )
     if p.has("house"):
         x = p.uniform(0.2, 0.8)
-        house(p, x, height_at(hills[1], x) + 0.04, p.uniform(0.13, 0.19), 0.15)
+        house(p, x, height_at(hills[1], x) + 0.06, p.uniform(0.2, 0.27), 0.05)
     if p.has("path"):
         way(
             p, (p.uniform(0.3, 0.7), horizon + 0.16), p.shade((0.80, 0.69, 0.48)), p.shade(ground * 0.8), 0.12
@@ -477,7 +478,7 @@ def lake(p: Painter) -> None:
     ):
         tree(p, x, horizon + p.uniform(-0.012, 0.008), p.uniform(0.13, 0.22), 0.3, pines)
     if p.has("house"):
-        house(p, p.uniform(0.15, 0.85), horizon, p.uniform(0.1, 0.15), 0.2)
+        house(p, p.uniform(0.15, 0.85), horizon + 0.01, p.uniform(0.18, 0.25), 0.05)
     mirror(p, horizon, (0.16, 0.42, 0.58))
     if p.scene.season == "winter":
         for _ in range(6):
@@ -490,16 +491,13 @@ def lake(p: Painter) -> None:
             )
     if p.has("sailboat"):
         y = p.uniform(horizon + 0.08, 0.8)
-        sailboat(p, p.uniform(0.2, 0.8), y, 0.1 + 0.3 * (y - horizon))
+        sailboat(p, p.uniform(0.2, 0.8), y, 0.2 + 0.3 * (y - horizon))
     if p.has("dock"):
         x, color = p.uniform(0.3, 0.7), p.shade((0.52, 0.38, 0.26))
-        p.polygon([(x - 0.13, 1.02), (x + 0.13, 1.02), (x + 0.05, 0.74), (x - 0.02, 0.74)], color)
-        for y in np.linspace(0.76, 0.99, 8):
-            p.line(
-                [(x - 0.02 - 0.11 * (y - 0.74) / 0.28, y), (x + 0.05 + 0.08 * (y - 0.74) / 0.28, y)],
-                color * 0.75,
-                0.005,
-            )
+        p.polygon([(x - 0.2, 1.02), (x + 0.2, 1.02), (x + 0.06, 0.7), (x - 0.06, 0.7)], color)
+        for y in np.linspace(0.73, 0.98, 6):
+            half = 0.06 + 0.14 * (y - 0.7) / 0.32
+            p.line([(x - half, y), (x + half, y)], color * 0.7, 0.011)
     else:
         p.area(down(p.ridge(0.94, 0.03, 3)), p.shade(ground), p.shade(ground * 0.75))
     if p.has("reeds"):
@@ -611,23 +609,23 @@ def snow(p: Painter) -> None:
                     p, x, height_at(line, x) + 0.02, p.uniform(0.17, 0.25) * (1 + 0.6 * i), 0.35 - 0.25 * i
                 )
     if p.has("igloo"):
-        x, y, r = p.uniform(0.25, 0.75), p.uniform(0.78, 0.88), p.uniform(0.1, 0.14)
+        x, y, r = p.uniform(0.25, 0.75), p.uniform(0.78, 0.88), p.uniform(0.14, 0.19)
         p.polygon(
             [(x + r * np.cos(a), y + r * np.sin(a)) for a in np.linspace(-np.pi, 0, 24)],
-            p.shade((0.84, 0.91, 0.98)),
+            p.shade((0.66, 0.77, 0.91)),
         )
         for t in (0.35, 0.68):
             w = r * np.sqrt(1 - t * t)
-            p.line([(x - w, y - t * r), (x + w, y - t * r)], p.shade((0.62, 0.74, 0.88)), 0.005)
+            p.line([(x - w, y - t * r), (x + w, y - t * r)], p.shade((0.5, 0.62, 0.8)), 0.008)
         p.polygon(
             [(x + 0.36 * r * np.cos(a), y + 0.5 * r * np.sin(a)) for a in np.linspace(-np.pi, 0, 12)],
             (1.0, 0.75, 0.35) if p.lit_windows else p.shade((0.25, 0.32, 0.45)),
             (0.8, 0.5, 0.15) if p.lit_windows else None,
         )
     if p.has("house"):
-        house(p, p.uniform(0.2, 0.8), p.uniform(0.76, 0.88), p.uniform(0.16, 0.22))
+        house(p, p.uniform(0.2, 0.8), p.uniform(0.78, 0.9), p.uniform(0.22, 0.3))
     if p.has("snowman"):
-        x, y, r = p.uniform(0.15, 0.85), p.uniform(0.84, 0.94), p.uniform(0.06, 0.085)
+        x, y, r = p.uniform(0.15, 0.85), p.uniform(0.86, 0.94), p.uniform(0.085, 0.115)
         for dy, part in ((0, 1.0), (-1.5, 0.75), (-2.6, 0.52)):
             p.oval(x, y + dy * r, part * r * 1.08, part * r * 1.08, p.shade((0.68, 0.76, 0.88)))
             p.oval(x - 0.06 * r, y + dy * r, part * r, part * r, p.shade((0.99, 0.99, 1.0)))
