@@ -9,7 +9,8 @@
 #
 # A killed training goes on from its last checkpoint. `--config training='{scale: 0.01}'` trains
 # a hundredth of the steps on a hundredth of the drawings, to see the rules at work;
-# `training='{from_embedded: true}'` goes on from the weights in models/ instead of from nothing.
+# `training='{from_embedded: true}'` goes on from the weights in models/ instead of from nothing, with the autoencoder
+# as it is.
 
 TRAINED_CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 TRAINING_SCALE = STUDY.config["training"]["scale"]
@@ -20,6 +21,7 @@ DRAWINGS = {
 }
 DECODED_DRAWINGS = 4_000
 EMBEDDED_SCENES = local(f"{PROMPTFLUX}/models/scenes")
+AUTOENCODER = local(f"{PROMPTFLUX}/models/scenes/vae") if FROM_EMBEDDED else "results/trained/autoencoder"
 
 
 rule train_scenes:
@@ -91,7 +93,6 @@ rule train_autoencoder:
     input:
         drawings="results/trained/drawings.npy",
         held_out="results/trained/held_out.npy",
-        start=EMBEDDED_SCENES if FROM_EMBEDDED else [],
     output:
         model=directory("results/trained/autoencoder"),
         curve="results/trained/autoencoder_loss.png",
@@ -119,7 +120,7 @@ rule train_autoencoder:
 rule train_denoiser:
     input:
         drawings="results/trained/drawings.npy",
-        autoencoder="results/trained/autoencoder",
+        autoencoder=AUTOENCODER,
         start=EMBEDDED_SCENES if FROM_EMBEDDED else [],
     output:
         model=directory("results/trained/denoiser"),
@@ -177,7 +178,7 @@ rule train_judge:
 
 rule assemble_scenes:
     input:
-        autoencoder="results/trained/autoencoder",
+        autoencoder=AUTOENCODER,
         denoiser="results/trained/denoiser",
     output:
         directory("results/trained/pipeline"),
@@ -233,9 +234,6 @@ rule evaluate_pipeline:
 rule describe_scenes:
     input:
         pipeline="results/trained/pipeline",
-        autoencoder="results/trained/autoencoder",
-        denoiser="results/trained/denoiser",
-        drawings="results/trained/drawings.npy",
         evaluation="results/trained/evaluated/trained.json",
         plot="results/trained/evaluated/trained.png",
         samples="results/trained/evaluated/trained_samples.png",
@@ -258,7 +256,7 @@ rule describe_scenes:
 rule decode_drawings:
     input:
         drawings="results/trained/drawings.npy",
-        autoencoder="results/trained/autoencoder",
+        autoencoder=AUTOENCODER,
     output:
         "results/trained/decoded.npy",
     log:

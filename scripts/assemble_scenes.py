@@ -49,7 +49,7 @@ def write_pipeline(
 
 
 def main(autoencoder: Path, denoiser: Path, output: Path) -> None:
-    """Write the pipeline folder `output`, with the `words.txt` that the model knows."""
+    """Write the pipeline folder `output`, with the `words.txt` that the model knows and how it was trained."""
     write_pipeline(
         CLIPTokenizer.from_pretrained(denoiser / "tokenizer"),
         CLIPTextModel.from_pretrained(denoiser / "text_encoder"),
@@ -57,7 +57,8 @@ def main(autoencoder: Path, denoiser: Path, output: Path) -> None:
         UNet2DConditionModel.from_pretrained(denoiser / "unet"),
         output,
     )
-    shutil.copy(denoiser / "words.txt", output)
+    for name in ("words.txt", "training.json"):
+        shutil.copy(denoiser / name, output)
 
 
 if "snakemake" in globals():

@@ -46,13 +46,14 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 
 - It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
 - A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
-- Small things (a snowman, a lighthouse, a colour of one thing among others) are not always there when asked for.
+- It is soft: small things (a snowman, a house, a windmill) are blurs, and not always there when asked for.
+- A negative prompt takes away most things, but not what a scene always has (the stars of a night sky).
 
 ## Training
 
-{drawings} drawings, `snakemake --cores all train_scenes`: the autoencoder in {vae_steps} steps ({vae_minutes:.0f} min); the text model
-until it tells what a caption says, then the U-Net in {unet_steps} steps ({unet_minutes:.0f} min) of {unet_batch} latents with empty captions one
-time in ten, v-prediction with zero terminal SNR, weights averaged. Machine: {machine}.
+`snakemake --cores all train_scenes`: the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min); the text model until it tells
+what a caption says; the U-Net {goes}. Empty captions one time in ten,
+v-prediction with zero terminal SNR, Muon, weights averaged. Machine: {machine}.
 
 ## Measured
 
@@ -64,7 +65,7 @@ judged by a CNN that was trained on drawings alone.
 | the kind of scene that the prompt names | {kind:.1%} | {judge_kind:.1%} |
 | the time of day that it names | {time:.1%} | {judge_time:.1%} |
 | kind, time and a third attribute, all three | {three:.1%} | |
-| the third attribute alone (weather, season, mood, a thing); the judge: mean over all it can be asked | {third:.1%} | {judge_facts:.1%} |
+| the third attribute alone (weather, season, mood, a thing) | {third:.1%} | {judge_third:.1%} |
 | Fréchet distance to {frechet_images} unseen drawings, in the judge's features | {frechet:.2f} | {frechet_floor:.2f} |
 | difference of two seeds of one prompt (median, RMS of pixels in 0..1) | {difference:.2f} | |
 | pairs of seeds that are nearly the same picture | {same} of {pairs} | |
@@ -95,34 +96,34 @@ def parameters(weights: Path) -> float:
 
 
 def main(
-    pipeline: Path, autoencoder: Path, denoiser: Path, drawings: Path, evaluation: Path, plot: Path, samples: Path, output: Path
+    pipeline: Path, evaluation: Path, plot: Path, samples: Path, output: Path
 ) -> None:  # fmt: skip
     """Copy the `pipeline` folder to `output` and put the card (README.md) and its two pictures into it."""
     shutil.copytree(pipeline, output, dirs_exist_ok=True)
     shutil.copy(plot, output / "evaluation.png")
     shutil.copy(samples, output / "samples.png")
-    trained = {
-        part: json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        for part, folder in (("vae", autoencoder), ("unet", denoiser))
-    }
+    trained = json.loads((output / "training.json").read_text(encoding="utf-8"))
+    goes = [
+        "in {steps:,} steps ({minutes:.0f} min) of {batch} latents of {drawings:,} drawings".format(
+            minutes=go["seconds"] / 60, **go
+        )
+        for go in trained["denoiser"]
+    ]
     measured = json.loads(evaluation.read_text(encoding="utf-8"))
     judge = measured["judge_on_drawings"]
     weights = {path.parent.name: path for path in output.glob("*/*.safetensors")}
     card = CARD.format(
         size_mb=sum(part.stat().st_size for part in weights.values()) / 1e6,
         **{part: parameters(path) for part, path in weights.items()},
-        drawings=f"{len(np.load(drawings, mmap_mode='r')):,}",
-        vae_steps=f"{trained['vae']['steps']:,}",
-        vae_minutes=trained["vae"]["seconds"] / 60,
-        unet_steps=f"{trained['unet']['steps']:,}",
-        unet_minutes=trained["unet"]["seconds"] / 60,
-        unet_batch=trained["unet"]["batch"],
+        vae_steps=trained["autoencoder"]["steps"],
+        vae_minutes=trained["autoencoder"]["seconds"] / 60,
+        goes=", then ".join(goes),
         machine=machine(),
-        psnr=trained["vae"]["psnr_db"],
+        psnr=measured["psnr_db"],
         guidance=measured["guidance_scale"],
         judge_kind=judge["kind"],
         judge_time=judge["time"],
-        judge_facts=judge["facts"],
+        judge_third=judge["third"],
         frechet=measured["frechet_distance"],
         frechet_floor=measured["frechet_distance_of_drawings"],
         difference=measured["difference_between_seeds"],
@@ -139,9 +140,6 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         main(
             pipeline=Path(snakemake.input.pipeline),  # noqa: F821
-            autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
-            denoiser=Path(snakemake.input.denoiser),  # noqa: F821
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
             evaluation=Path(snakemake.input.evaluation),  # noqa: F821
             plot=Path(snakemake.input.plot),  # noqa: F821
             samples=Path(snakemake.input.samples),  # noqa: F821

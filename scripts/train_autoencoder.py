@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
 
 from promptflux.files import whole
 from promptflux.job import note, progress
@@ -88,28 +87,20 @@ def main(
     curve: Path,
     checkpoint: Path,
     scale: float = 1.0,
-    start: Path | None = None,
 ) -> None:
     """Train on `drawings` (.npy) and write the model folder `output` with `metrics.json`, and the loss `curve`.
 
-    `scale` multiplies the number of steps. `start`: a models/scenes to go on from, instead of from nothing.
-    After a kill, training goes on from `checkpoint`.
+    `scale` multiplies the number of steps. After a kill, training goes on from `checkpoint`.
     """
     settings = {
         **SETTINGS,
         "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
         "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
-        "from_embedded": start is not None,
     }
     steps = settings["crop_steps"] + settings["full_steps"]
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     torch.manual_seed(settings["seed"])
-    model = (
-        AutoencoderKL.from_pretrained(start / "vae", torch_dtype=torch.float32)
-        if start
-        else new_autoencoder()
-    )
-    model = model.to(device(), memory_format=torch.channels_last)
+    model = new_autoencoder().to(device(), memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
     average, losses, start, seconds = Average(model, settings["average"]), [], 0, 0.0
     state = load_checkpoint(checkpoint, settings)
@@ -173,5 +164,4 @@ if "snakemake" in globals():
             curve=Path(snakemake.output.curve),  # noqa: F821
             checkpoint=Path(snakemake.params.checkpoint),  # noqa: F821
             scale=snakemake.params.scale,  # noqa: F821
-            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
         )

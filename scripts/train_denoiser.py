@@ -40,7 +40,7 @@ SETTINGS = {
     "text_steps": 1500,
     "text_batch": 64,
     "text_learning_rate": 1e-3,
-    "steps": 2000,
+    "steps": 4000,
     "batch": 96,
     "learning_rate": 2e-3,
     "warmup": 100,
@@ -87,14 +87,20 @@ def latents_of(autoencoder: AutoencoderKL, drawings: np.ndarray, output: Path) -
 
 
 def teach_words(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, settings: dict) -> list[float]:
-    """Train the text model to answer FACTS from captions; returns the losses."""
+    """Train the text model to answer FACTS from captions; returns the losses.
+
+    A text model that knows words already first waits, for a fifth of the steps, until the answers are read from its
+    states as they are: what the U-Net learnt of them is to stay true.
+    """
     torch.manual_seed(settings["seed"])
     questions = Questions(text_model.config.hidden_size).to(text_model.device)
     optimizer = torch.optim.AdamW(
         [*text_model.parameters(), *questions.parameters()], betas=(0.9, 0.99), weight_decay=0.01
     )
+    waiting = settings["text_steps"] // 5 if settings["from_embedded"] else 0
     losses = []
     for step in progress(range(settings["text_steps"]), "text model", "step"):
+        text_model.requires_grad_(step >= waiting)
         rng = np.random.default_rng((settings["seed"], 1, step))
         told = [sample_scene(rng) for _ in range(settings["text_batch"])]
         tokens = tokenizer(
@@ -126,10 +132,10 @@ def main(
     scale: float = 1.0,
     start: Path | None = None,
 ) -> None:
-    """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt} and the loss `curve`.
+    """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt,training.json} and the loss `curve`.
 
     `latents` (with the autoencoder's digest in its name) and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
-    `start`: a models/scenes to go on from, instead of from nothing; its text model stays as it is.
+    `start`: a models/scenes to go on from, instead of from nothing; its tokenizer stays as it is.
     """
     settings = {
         **SETTINGS,
@@ -187,7 +193,7 @@ def main(
         average.values, losses, text_losses = state["average"], state["losses"], state["text_losses"]
         first, seconds = state["step"], state["seconds"]
     else:
-        text_losses = [] if start else teach_words(text_model, tokenizer, settings)
+        text_losses = teach_words(text_model, tokenizer, settings)
         remember(0)
     text_model.requires_grad_(False)
 
@@ -235,15 +241,26 @@ def main(
     loss_curve(
         {"text model": text_losses, "denoiser": losses}, "Training of the text model and the denoiser", curve
     )
-    figures = {
-        "steps": settings["steps"],
-        "batch": settings["batch"],
-        "seconds": round(seconds),
-        "last_loss": round(float(np.mean(losses[-200:])), 4),
-    }
-    with whole(output / "metrics.json") as partial:
-        partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    note(f"denoiser: loss {figures['last_loss']} after {settings['steps']} steps in {seconds / 60:.0f} min")
+    history = (
+        json.loads((start / "training.json").read_text(encoding="utf-8"))
+        if start
+        else {
+            "autoencoder": json.loads((autoencoder / "metrics.json").read_text(encoding="utf-8")),
+            "denoiser": [],
+        }
+    )
+    history["denoiser"].append(
+        {
+            "drawings": len(images),
+            "steps": settings["steps"],
+            "batch": settings["batch"],
+            "seconds": round(seconds),
+            "last_loss": round(float(np.mean(losses[-200:])), 4),
+        }
+    )
+    with whole(output / "training.json") as partial:
+        partial.write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+    note(f"denoiser: {settings['steps']} steps in {seconds / 60:.0f} min")
 
 
 if "snakemake" in globals():

@@ -15,7 +15,7 @@ from promptflux.job import note, progress
 from promptflux.judge import Judge, judged, save_judge, seen
 from promptflux.training import device, half_precision, learning_rate
 
-SETTINGS = {"seed": 4, "steps": 1500, "batch": 96, "learning_rate": 2e-3, "weight_decay": 0.02}
+SETTINGS = {"seed": 4, "steps": 2000, "batch": 96, "learning_rate": 2e-3, "weight_decay": 0.02}
 
 
 def disturbed(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -77,7 +77,6 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     snakemake("results/trained/denoiser", "results/trained/classifiers/cnn32.h5", *settings)
     trained, embedded = tmp_path / "results/trained", WORKFLOW / "models/scenes"
     for new, old in (
-        (trained / "autoencoder", embedded / "vae"),
         (trained / "denoiser/unet", embedded / "unet"),
         (trained / "denoiser/text_encoder", embedded / "text_encoder"),
     ):
@@ -88,9 +87,13 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     new, old = (load_weights(path, spec) for path in (trained / "classifiers/cnn32.h5", spec.weights_path))
     assert np.corrcoef(new["conv1/weight"].ravel(), old["conv1/weight"].ravel())[0, 1] > 0.99
 
+    history = json.loads((trained / "denoiser/training.json").read_text())
+    assert history["denoiser"][:-1] == json.loads((embedded / "training.json").read_text())["denoiser"]
+    assert not (trained / "autoencoder").exists()  # the embedded one, as it is
+
     # From nothing again: a checkpoint that began elsewhere is not gone on from.
-    snakemake("results/trained/autoencoder", *SMALL)
-    assert "starting again" in (tmp_path / "results/logs/train/autoencoder.log").read_text()
+    snakemake("results/trained/denoiser", *SMALL)
+    assert "starting again" in (tmp_path / "results/logs/train/denoiser.log").read_text()
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
