@@ -51,9 +51,13 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 
 ## Training
 
-`snakemake --cores all train_scenes`: the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min); the text model until it tells
-what a caption says; the U-Net {goes}. Empty captions one time in ten,
-v-prediction with zero terminal SNR, Muon, weights averaged. Machine: {machine}.
+`snakemake --cores all train_scenes`, on {machine}:
+
+- the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min);
+- the text model until it tells what a caption says;
+- the U-Net {goes}.
+
+Empty captions one time in ten, v-prediction with zero terminal SNR, Muon, weights averaged.
 
 ## Measured
 
@@ -117,7 +121,7 @@ def main(
         **{part: parameters(path) for part, path in weights.items()},
         vae_steps=trained["autoencoder"]["steps"],
         vae_minutes=trained["autoencoder"]["seconds"] / 60,
-        goes=", then ".join(goes),
+        goes=",\n  then ".join(goes),
         machine=machine(),
         psnr=measured["psnr_db"],
         guidance=measured["guidance_scale"],

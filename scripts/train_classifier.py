@@ -25,6 +25,7 @@ SETTINGS = {
     "cnn32": {"seed": 32, "steps": 1600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
     "cnn224": {"seed": 224, "steps": 3400, "batch": 48, "learning_rate": 1e-3, "weight_decay": 0.02},
 }
+FINE = 0.3  # of the learning rate when a training goes on from trained weights, which large steps would shake
 DECODED = 0.25  # the share of training images that went through the autoencoder
 CALIBRATION = 1000  # drawings kept from training, to set the temperature of the softmax
 HALF_PRECISION = 1_000_000  # larger weights are stored as float16, which keeps a file below 15 MB
@@ -139,6 +140,7 @@ def main(
     """
     classifier = load_spec(spec, weights_exist=False)
     settings = SETTINGS[classifier.name]
+    peak = settings["learning_rate"] * (FINE if start else 1.0)
     steps = max(2, round(settings["steps"] * scale))
     images, soft, unseen = (np.load(path, mmap_mode="r") for path in (drawings, decoded, held_out))
     calibration = min(CALIBRATION, len(images) // 8)
@@ -165,7 +167,7 @@ def main(
         )
         batch = batch.to(device(), memory_format=torch.channels_last)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, settings["learning_rate"], min(100, steps // 2))
+            group["lr"] = learning_rate(step, steps, peak, min(100, steps // 2))
         with half_precision(batch.device):
             logits = network(batch)
         loss = F.cross_entropy(logits.float(), labels[chosen].to(batch.device))

@@ -136,7 +136,7 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
     card = (tmp_path / "scenes/README.md").read_text()
     for figure in (
         "1,234 steps",
-        "in 5,678 steps (10 min) of 64 latents of 7 drawings, then in 91 steps",
+        "in 5,678 steps (10 min) of 64 latents of 7 drawings,\n  then in 91 steps",
         "31.5 dB",
         "98.0%",
         "96.0%",
