@@ -7,11 +7,13 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+import train_denoiser
 from conftest import WORKFLOW
 from diffusers import DiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.network import load_weights
 from promptflux.spec import load_spec
@@ -94,6 +96,21 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     # From nothing again: a checkpoint that began elsewhere is not gone on from.
     snakemake("results/trained/denoiser", *SMALL)
     assert "starting again" in (tmp_path / "results/logs/train/denoiser.log").read_text()
+
+
+@pytest.mark.parametrize("knows_words", [False, True])
+def test_a_text_model_that_knows_words_waits_for_its_answers(knows_words, monkeypatch):
+    """It stays as it is for a fifth of the steps; here only these have a learning rate."""
+    monkeypatch.setattr(train_denoiser, "learning_rate", lambda step, *_: 1e-3 if step < 2 else 0.0)
+    text_model, tokenizer = (
+        kind.from_pretrained(WORKFLOW / "models/scenes" / part)
+        for kind, part in ((CLIPTextModel, "text_encoder"), (CLIPTokenizer, "tokenizer"))
+    )
+    before = {name: value.clone() for name, value in text_model.state_dict().items()}
+    settings = {"text_steps": 10, "text_batch": 4, "from_embedded": knows_words}
+    train_denoiser.teach_words(text_model, tokenizer, train_denoiser.SETTINGS | settings)
+    same = all(torch.equal(value, before[name]) for name, value in text_model.state_dict().items())
+    assert same == knows_words
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
