@@ -131,9 +131,13 @@ class Painter:
                     sky, ((0.10, 0.10, 0.40), (0.40, 0.25, 0.70), (0.30, 0.80, 0.95)), strict=True
                 )
             ]
-        jitter = rng.normal(0, 0.018, 3)
-        self.sky_colors = [np.clip(np.asarray(color) + jitter, 0, 1) for color in sky]
-        self.ambient, self.haze = np.asarray(ambient), mix(self.sky_colors[2], self.sky_colors[1], 0.25)
+        light = float(np.clip(rng.normal(1.0, 0.08), 0.82, 1.14))  # no two days are as bright
+        hue = rng.normal(0, 0.02, 3)
+        self.sky_colors = [np.clip(np.asarray(color) * light + hue, 0, 1) for color in sky]
+        self.ambient, self.haze = (
+            np.clip(np.asarray(ambient) * light, 0, 1),
+            mix(self.sky_colors[2], self.sky_colors[1], 0.25),
+        )
         self.lit_windows = scene.time in ("night", "sunset") or "dark" in scene.moods
         self.sun = (rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.3))  # where the sun or the moon stands
         self.glow_hues = [np.array(GLOWS[i]) for i in rng.choice(len(GLOWS), 2, replace=False)]

@@ -208,7 +208,7 @@ def mountains(p: Painter) -> None:
 
 
 def ocean(p: Painter) -> None:
-    horizon = p.uniform(0.42, 0.56)
+    horizon = p.uniform(0.38, 0.6)
     sky(p, horizon)
     deep = (
         p.pick(((0.05, 0.30, 0.52), (0.04, 0.40, 0.55), (0.08, 0.24, 0.48)))
@@ -300,10 +300,18 @@ def ocean(p: Painter) -> None:
 
 
 def desert(p: Painter) -> None:
-    horizon = p.uniform(0.48, 0.6)
+    horizon, swell, apart = p.uniform(0.38, 0.66), p.uniform(0.4, 2.2), p.uniform(0.09, 0.15)
     sky(p, horizon)
     sand = p.vary(
-        p.pick(((0.90, 0.70, 0.40), (0.92, 0.62, 0.34), (0.86, 0.74, 0.50)))
+        p.pick(
+            (
+                (0.90, 0.70, 0.40),
+                (0.92, 0.62, 0.34),
+                (0.86, 0.74, 0.50),
+                (0.78, 0.46, 0.28),
+                (0.96, 0.87, 0.70),
+            )
+        )
         if not p.mood("vibrant")
         else (0.98, 0.55, 0.20),
         0.03,
@@ -343,8 +351,7 @@ def desert(p: Painter) -> None:
     for i, far in enumerate(
         (0.6, 0.35, 0.15, 0.0)
     ):  # dunes: a lit side and a shaded side under a curved crest
-        y = horizon + 0.02 + 0.12 * i
-        line = p.ridge(y, 0.035 + 0.012 * i, 2)
+        line = p.ridge(horizon + 0.02 + apart * i, swell * (0.035 + 0.012 * i), 2)
         p.area(down(line), p.shade(sand * 1.05, far), p.shade(sand * 0.86, far * 0.7))
         top = min(range(8, 90), key=lambda j: line[j][1])
         end = min(96, top + p.rng.integers(22, 40))
@@ -381,7 +388,7 @@ def desert(p: Painter) -> None:
 
 
 def meadow(p: Painter) -> None:
-    horizon = p.uniform(0.46, 0.58)
+    horizon, swell, apart = p.uniform(0.38, 0.64), p.uniform(0.4, 2.2), p.uniform(0.08, 0.14)
     sky(p, horizon)
     ground = ground_color(p) if not p.mood("vibrant") else p.vary((0.45, 0.85, 0.20), 0.04)
     p.area(
@@ -393,7 +400,7 @@ def meadow(p: Painter) -> None:
         dome_city(p, horizon)
     hills = []
     for i, far in enumerate((0.6, 0.35, 0.1)):
-        line = p.ridge(horizon + 0.03 + 0.11 * i, 0.05, 2)
+        line = p.ridge(horizon + 0.03 + apart * i, swell * 0.045, 2)
         hills.append(line)
         p.area(
             down(line),
@@ -402,7 +409,7 @@ def meadow(p: Painter) -> None:
         )
         for _ in range(5 * (i + 1)):  # tufts of grass
             x = p.uniform(0, 1)
-            y = p.uniform(height_at(line, x) + 0.02, 1.0)
+            y = p.uniform(min(height_at(line, x) + 0.02, 1.0), 1.0)
             p.line(
                 [(x, y), (x + p.uniform(-0.01, 0.01), y - 0.02 - 0.012 * i)],
                 p.shade(ground * p.uniform(0.72, 1.12), far),
@@ -452,7 +459,7 @@ def meadow(p: Painter) -> None:
 
 
 def lake(p: Painter) -> None:
-    horizon = p.uniform(0.5, 0.6)
+    horizon = p.uniform(0.44, 0.64)
     sky(p, horizon - 0.08)
     ground = ground_color(p)
     if p.rng.random() < 0.65:
@@ -591,7 +598,7 @@ def volcano(p: Painter) -> None:
 
 
 def snow(p: Painter) -> None:
-    horizon = p.uniform(0.52, 0.62)
+    horizon, swell, apart = p.uniform(0.42, 0.68), p.uniform(0.4, 2.2), p.uniform(0.08, 0.14)
     sky(p, horizon - 0.04)
     if p.rng.random() < (0.4 if p.has("pines") or p.has("house") else 0.8):
         peaks(p, horizon, p.uniform(0.2, 0.3), 0.6, 0.7, (0.55, 0.62, 0.74))
@@ -600,7 +607,7 @@ def snow(p: Painter) -> None:
     white = np.array((0.93, 0.96, 1.0))
     lines = []
     for i, far in enumerate((0.5, 0.25, 0.0)):
-        line = p.ridge(horizon + 0.01 + 0.12 * i, 0.045, 2)
+        line = p.ridge(horizon + 0.01 + apart * i, swell * 0.04, 2)
         lines.append(line)
         p.area(down(line), p.shade(white, far * 0.5), p.shade(white * (0.72, 0.81, 0.95), far * 0.5))
         if p.has("pines") and i < 2:
@@ -657,7 +664,7 @@ def snow(p: Painter) -> None:
 
 
 def night_sky(p: Painter) -> None:
-    horizon = p.uniform(0.76, 0.88)
+    horizon = p.uniform(0.7, 0.9)
     sky(p, horizon)
     if p.mood("futuristic"):
         dome_city(p, horizon)
