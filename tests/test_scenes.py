@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from evaluate_scenes import NEAR_IDENTICAL
 
 from promptflux import scenes
-from promptflux.captions import KINDS, MOODS, caption
+from promptflux.captions import KINDS, KINDS_WITH, MOODS, caption
 from promptflux.painting import paint
 from promptflux.scenes import LABELS, Scene, draw, sample_scene
 
@@ -64,12 +65,34 @@ def test_samples_are_plausible_and_varied():
         assert not {"vibrant", "dark"} <= set(scene.moods)
 
 
+@pytest.mark.parametrize(
+    "scene", [Scene("desert", "sunset"), Scene("meadow", "sunrise", "misty"), Scene("snow"), Scene("ocean")]
+)
+def test_empty_scenes_of_one_description_look_different(scene):
+    """The root mean square difference below which evaluate_scenes calls two images nearly the same."""
+    drawn = np.stack([paint(scene, np.random.default_rng(i), 64) for i in range(16)]) / 255
+    pairs = [(i, j) for i in range(16) for j in range(i)]
+    alike = [np.sqrt(np.square(drawn[i] - drawn[j]).mean()) < NEAR_IDENTICAL for i, j in pairs]
+    assert np.mean(alike) < 0.1
+
+
+def test_captions_name_things_first_too():
+    rng = np.random.default_rng(2)
+    told = {
+        caption(Scene("mountains", things=("castle",)), rng).removeprefix("an old ").removeprefix("a ")
+        for _ in range(200)
+    }
+    assert any(text.startswith("castle") and "," not in text for text in told)
+
+
 def test_captions_name_the_kind_and_are_short():
     rng = np.random.default_rng(0)
     for _ in range(500):
         scene = sample_scene(rng)
         text = caption(scene, rng)
         nouns = KINDS[scene.kind].split("|") + ["trees"]
+        for (kind, thing), others in KINDS_WITH.items():
+            nouns += others.split("|") if kind == scene.kind and thing in scene.things else []
         # A made-up word may stand between the words of a noun.
         assert any(all(word in text for word in noun.split()) for noun in nouns), text
         assert len(text.split()) < 50 and "  " not in text and "{" not in text

@@ -20,10 +20,17 @@ KINDS = {
     "desert": "desert|desert|desert landscape|sand dunes|dunes|sandy desert|sahara",
     "meadow": "meadow|meadow|field|grassland|countryside|green hills|rolling hills|prairie|pasture",
     "lake": "lake|lake|lakeside|lake landscape|mountain lake|still lake|pond",
-    "volcano": "volcano|volcano|erupting volcano|volcanic landscape|volcanic mountain|volcano eruption",
+    "volcano": "volcano|volcano|volcanic landscape|volcanic mountain",
     "snow": "snowy landscape|snow landscape|snow|snowy hills|snow-covered field|winter wonderland|tundra|arctic landscape|"
     "frozen landscape|winter landscape",
     "night sky": "night sky|night sky|starry sky|starry night|starry night sky|galaxy|cosmos|sky full of stars",
+}
+KINDS_WITH = {  # other nouns for a kind of scene with one of its things
+    ("volcano", "lava"): "erupting volcano|volcano erupting|volcano eruption|erupting volcano|active volcano",
+    ("volcano", "smoke"): "smoking volcano|erupting volcano",
+    ("ocean", "beach"): "beach|sandy beach|shore|tropical beach|bay",
+    ("desert", "palms"): "oasis|desert oasis",
+    ("meadow", "flowers"): "flower field|field of flowers|flowery meadow|meadow of flowers",
 }
 PLURAL = ("woods", "mountains", "peaks", "alps", "dunes", "hills", "waves")
 UNCOUNTED = ("downtown", "countryside", "snow", "seaside", "sahara", "cosmos")
@@ -103,7 +110,7 @@ THINGS = {
     "ship": "a ship|a big ship|a cargo ship",
     "lighthouse": "a lighthouse",
     "beach": "a beach|a sandy beach|sand in front",
-    "palms": "palm trees|palms|a palm tree",
+    "palms": "palm trees|palms|a palm tree|coconut palms",
     "island": "an island|a small island",
     "cacti": "cacti|cactuses|a cactus|cactus plants",
     "pyramids": "pyramids|a pyramid|ancient pyramids",
@@ -129,6 +136,25 @@ THINGS = {
     "birds": "birds|flying birds|a flock of birds|birds in the sky",
     "balloons": "hot air balloons|a hot air balloon|balloons",
     "rainbow": "a rainbow|a bright rainbow",
+}
+PLACES = {  # how a thing that is named first is joined to its scene: "a castle in the mountains", "birds over the sea"
+    "sky": "over|over|over|above|above|high above|in the sky over|behind",
+    "water": "on|on|floating on|drifting on|sailing on|by|in|in front of|near",
+    "ground": "in|in|in|on|by|near|beside|next to|in front of|in the middle of|standing in|standing by|behind|among|of|at",
+}
+SKY_WORDS = "sun moon stars sky clouds birds balloon balloons rainbow planet galaxy milky comet meteors star northern aurora cars vehicles".split()
+BOAT_WORDS = "boat sailboat ship".split()
+JOINED = {  # how a thing that is named after its scene is joined to it
+    "sky": "with|with|with|with|and|featuring|under|below",
+    "water": "with|with|with|with|and|featuring|behind|near",
+    "ground": "with|with|with|with|and|featuring|near|beside|by|behind|in front of|next to",
+    "many": "full of|full of|covered with|covered in|surrounded by|among|between",
+}
+WEATHER_THINGS = {
+    "misty": "fog|mist|thick fog|morning mist",
+    "rain": "rain|heavy rain|rain falling",
+    "storm": "lightning|a thunderstorm|a storm|lightning striking|thunder and lightning",
+    "snowfall": "snow falling|snowflakes falling|a blizzard|a snowstorm",
 }
 PARTS = {  # what every scene of a kind shows
     "forest": "tall trees|old trees|many trees",
@@ -168,6 +194,9 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         return options[rng.integers(len(options))]
 
     noun = one_of(KINDS[scene.kind])
+    for thing in scene.things:
+        if (scene.kind, thing) in KINDS_WITH and chance(0.25):
+            noun = one_of(KINDS_WITH[scene.kind, thing])
     if scene.kind == "forest" and scene.tree_color == "" and chance(0.1):
         noun = one_of("trees|forest of trees|group of trees")
     adjectives = [one_of(MOODS[mood]) for mood in scene.moods if chance(0.92)]
@@ -200,7 +229,12 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
             0, one_of("colorful trees|colourful trees|vibrant colors|bright colors|trees of many colors")
         )
     if scene.tree_color and scene.kind == "forest" and chance(0.92):
-        things.insert(0, f"{scene.tree_color} {one_of('trees|trees|leaves|foliage')}")
+        if chance(0.3):
+            adjectives.append(scene.tree_color)
+        else:
+            things.insert(0, f"{scene.tree_color} {one_of('trees|trees|leaves|foliage')}")
+    if scene.season == "autumn" and chance(0.08):
+        things.append(one_of("autumn leaves|fallen leaves|autumn trees|autumn colors"))
 
     say_time = chance(0.25 if scene.time == "day" else 0.92) and scene.kind != "night sky"
     say_weather = chance(0.06 if scene.weather == "clear" else 0.85)
@@ -249,6 +283,12 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         text = f"{one_of(verb)} " + _article(noun, adjectives, rng)
     else:
         text = _article(noun, adjectives, rng)
+        if say_weather and scene.weather in WEATHER_THINGS and chance(0.2):  # "fog over a city"
+            text = f"{one_of(WEATHER_THINGS[scene.weather])} {one_of('over|over|above|in|at')} {text}"
+            say_weather = False
+        elif things and chance(0.3):  # "a castle in the mountains"
+            thing = things.pop(0)
+            text = f"{thing} {one_of(PLACES[_place(thing)])} {text}"
         phrases += [one_of(TIME_PHRASES[scene.time])] if say_time else []
     phrases += [one_of(WEATHER_PHRASES[scene.weather])] if say_weather else []
     phrases += [one_of(SEASON_PHRASES[scene.season])] if say_season else []
@@ -258,7 +298,10 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
             if len(things) == 1
             else f"{', '.join(things[:-1])} {one_of('and|and|and also')} {things[-1]}"
         )
-        phrases.append(f"{one_of('with|with|with|and|featuring')} {joined}")
+        place = _place(things[0])
+        if place == "ground" and not joined.startswith(("a ", "an ", "the ")) and chance(0.3):
+            place = "many"
+        phrases.append(f"{one_of(JOINED[place])} {joined}")
     order = rng.permutation(len(phrases)) if chance(0.4) else range(len(phrases))
     text = " ".join([text, *(phrases[i] for i in order)])
     if phrases and style > 0.96:
@@ -287,6 +330,13 @@ def _things(scene: Scene, rng: np.random.Generator) -> list[str]:
         phrase = phrase.format(flower=scene.flower_color, tree=scene.tree_color)
         phrases.append(" ".join(phrase.split()))
     return phrases
+
+
+def _place(thing: str) -> str:
+    """Where a thing is, by the words of its phrase: one of PLACES."""
+    if set(words(thing)) & set(SKY_WORDS):
+        return "sky"
+    return "water" if set(words(thing)) & set(BOAT_WORDS) else "ground"
 
 
 def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:
