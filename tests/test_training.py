@@ -16,6 +16,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.network import load_weights
+from promptflux.scenes_model import new_scheduler
 from promptflux.spec import load_spec
 from promptflux.training import MuonAndAdamW
 
@@ -111,6 +112,19 @@ def test_a_text_model_that_knows_words_waits_for_its_answers(knows_words, monkey
     train_denoiser.teach_words(text_model, tokenizer, train_denoiser.SETTINGS | settings)
     same = all(torch.equal(value, before[name]) for name, value in text_model.state_dict().items())
     assert same == knows_words
+
+
+def test_times_of_half_noise_are_learnt_from_most_and_none_is_left_out():
+    alphas = new_scheduler().alphas_cumprod
+    chances = train_denoiser.chances_of_times(alphas, train_denoiser.SETTINGS)
+    assert float(chances.sum()) == pytest.approx(1, abs=1e-4)
+    assert float(chances.min()) >= 0.25 / 1000 * 0.999
+    signal = alphas / (1 - alphas)
+    shares = [
+        float(chances[(signal > low) & (signal <= high)].sum())
+        for low, high in ((0, 0.02), (0.3, 8), (50, 1e9))
+    ]
+    assert shares[1] > 0.5 > shares[0] + shares[2] and min(shares) > 0.02, shares
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
