@@ -46,8 +46,9 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 
 - It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
 - A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
-- It is soft: small things (a snowman, a house, a windmill) are blurs, and not always there when asked for.
-- A negative prompt takes some things away (pine trees, lava), makes others rarer (a house), and leaves what a scene
+- It is soft: large things (trees, a lighthouse, a boat) have their shapes, but a castle or a windmill is made of blobs, and
+  small things are not always there when asked for.
+- A negative prompt takes things away (pine trees, lava) or makes them rarer (a house, smoke), but leaves what a scene
   always has (the stars of a night sky).
 
 ## Training
