@@ -71,7 +71,7 @@ def test_images_are_rgb_pngs_that_tell_their_provenance(study):
         4,
     )
     assert recipe["model"].startswith("sha256:")
-    assert made_with["scheduler"] == "DDIMScheduler"
+    assert made_with["scheduler"] == "DPMSolverMultistepScheduler"
     assert {"torch", "diffusers", "device", "dtype", "width"} <= set(made_with)
 
 
