@@ -80,6 +80,17 @@ def test_captions_name_things_first_too():
     assert any(text.startswith("castle") and "," not in text for text in told)
 
 
+def test_a_sunny_day_is_a_clear_one():
+    rng = np.random.default_rng(0)
+    texts = {
+        weather: " ".join(caption(Scene("lake", weather=weather), rng) for _ in range(300))
+        for weather in ("clear", "rain", "cloudy")
+    }
+    assert "sunny day" in texts["clear"]
+    assert "sunny" not in texts["rain"] + texts["cloudy"]
+    assert "bright day" not in texts["rain"] + texts["cloudy"]
+
+
 def test_captions_name_the_kind_and_are_short():
     rng = np.random.default_rng(0)
     for _ in range(500):

@@ -53,11 +53,12 @@ TIME_NOUNS = {
     "night": "night|night|midnight",
 }
 TIME_PHRASES = {
-    "day": "by day|during the day|in daylight|in the daytime|on a sunny day|at noon|at midday|in the afternoon|on a bright day",
+    "day": "by day|during the day|in daylight|in the daytime|at noon|at midday|in the afternoon",
     "sunrise": "at sunrise|at sunrise|at dawn|in the early morning|at daybreak|at first light",
     "sunset": "at sunset|at sunset|at dusk|in the evening|during sunset|during golden hour|at twilight",
     "night": "at night|at night|by night|during the night|at midnight|in the dark of night|under the moonlight",
 }
+SUNNY_DAY = "on a sunny day|on a bright day"
 SKIES = {
     "day": "a bright sky|a blue sky|a clear sky|a bright blue sky|a sunny sky",
     "sunrise": "a morning sky|a pink and yellow sky|a sunrise sky|a golden sky",
@@ -289,7 +290,10 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         elif things and chance(0.3):  # "a castle in the mountains"
             thing = things.pop(0)
             text = f"{thing} {one_of(PLACES[_place(thing)])} {text}"
-        phrases += [one_of(TIME_PHRASES[scene.time])] if say_time else []
+        times = TIME_PHRASES[scene.time]
+        if scene.time == "day" and scene.weather == "clear":
+            times = f"{times}|{SUNNY_DAY}"
+        phrases += [one_of(times)] if say_time else []
     phrases += [one_of(WEATHER_PHRASES[scene.weather])] if say_weather else []
     phrases += [one_of(SEASON_PHRASES[scene.season])] if say_season else []
     if things:
