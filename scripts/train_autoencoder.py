@@ -19,6 +19,7 @@ from promptflux.training import (
     learning_rate,
     load_checkpoint,
     loss_curve,
+    machine,
     measure,
     pixels,
     save_checkpoint,
@@ -142,7 +143,12 @@ def main(
 
     seconds += time.monotonic() - begun
     model.load_state_dict(average.values)
-    figures = {**measure(model.eval(), unseen), "steps": steps, "seconds": round(seconds)}
+    figures = {
+        **measure(model.eval(), unseen),
+        "steps": steps,
+        "seconds": round(seconds),
+        "machine": machine(),
+    }
     model.register_to_config(scaling_factor=round(1 / figures["latent_std"], 5))
     model.save_pretrained(output)
     loss_curve({"autoencoder": losses}, "Training of the autoencoder", curve)

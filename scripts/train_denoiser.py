@@ -7,6 +7,8 @@ for useful words. Then the U-Net learns to remove noise, one caption in ten left
 
 import json
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from promptflux.captions import caption, known_words
 from promptflux.facts import FACTS, facts_of
 from promptflux.files import sha256_of_file, whole
 from promptflux.job import note, progress
-from promptflux.scenes import sample_scene
+from promptflux.scenes import Scene, sample_scene
 from promptflux.scenes_model import new_scheduler, new_text_model, new_tokenizer, new_unet
 from promptflux.training import (
     Average,
@@ -31,6 +33,7 @@ from promptflux.training import (
     learning_rate,
     load_checkpoint,
     loss_curve,
+    machine,
     pixels,
     save_checkpoint,
 )
@@ -48,6 +51,7 @@ SETTINGS = {
     "empty_captions": 0.1,
     "log_snr": (0.5, 2.0),
     "any_time": 0.25,
+    "rarity": 0.5,
     "average": 0.998,
     "checkpoint_every": 100,
 }
@@ -137,6 +141,18 @@ def chances_of_times(alphas: torch.Tensor, settings: dict) -> torch.Tensor:
     return (1 - settings["any_time"]) * density / density.sum() + settings["any_time"] / len(alphas)
 
 
+def chances_of_drawings(told: Sequence[Scene], settings: dict) -> np.ndarray:
+    """How often each drawing is learnt from, [N], in all 1: oftener the rarer the rarest of its things is.
+
+    One drawing in fifty shows a castle or a windmill. Their chance rises with the power `rarity` of how rare
+    they are, 0 for none of it.
+    """
+    shown = Counter(thing for scene in told for thing in scene.things)
+    rarest = [max((len(told) / shown[thing] for thing in scene.things), default=1.0) for scene in told]
+    chances = np.array(rarest) ** settings["rarity"]
+    return chances / chances.sum()
+
+
 def main(
     drawings: Path,
     first_seed: int,
@@ -218,10 +234,11 @@ def main(
     alphas = new_scheduler().alphas_cumprod
     up_to = chances_of_times(alphas, settings).cumsum(0)
     alphas = alphas.to(target)
+    chances = chances_of_drawings(told, settings)
     for step in progress(range(first, settings["steps"]), "denoiser", "step"):
         rng = np.random.default_rng((settings["seed"], 2, step))
         torch.manual_seed(settings["seed"] * 1_000_003 + step)
-        chosen = np.sort(rng.integers(len(images), size=settings["batch"]))
+        chosen = np.sort(rng.choice(len(images), size=settings["batch"], p=chances))
         texts = ["" if rng.random() < settings["empty_captions"] else caption(told[i], rng) for i in chosen]
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
             target
@@ -271,6 +288,7 @@ def main(
             "steps": settings["steps"],
             "batch": settings["batch"],
             "seconds": round(seconds),
+            "machine": machine(),
             "last_loss": round(float(np.mean(losses[-200:])), 4),
         }
     )

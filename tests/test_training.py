@@ -16,6 +16,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.network import load_weights
+from promptflux.scenes import Scene
 from promptflux.scenes_model import new_scheduler
 from promptflux.spec import load_spec
 from promptflux.training import MuonAndAdamW
@@ -125,6 +126,20 @@ def test_times_of_half_noise_are_learnt_from_most_and_none_is_left_out():
         for low, high in ((0, 0.02), (0.3, 8), (50, 1e9))
     ]
     assert shares[1] > 0.5 > shares[0] + shares[2] and min(shares) > 0.02, shares
+
+
+def test_drawings_of_rare_things_are_learnt_from_oftener():
+    castle, sunny, plain = (
+        Scene("mountains", things=("sun", "castle")),
+        Scene("lake", things=("sun",)),
+        Scene("lake"),
+    )
+    told = [castle] * 2 + [sunny] * 48 + [plain] * 50
+    chances = train_denoiser.chances_of_drawings(told, {"rarity": 0.5})
+    assert chances.sum() == pytest.approx(1)
+    assert chances[0] / chances[-1] == pytest.approx((100 / 2) ** 0.5)
+    assert chances[2] / chances[-1] == pytest.approx((100 / 50) ** 0.5)
+    assert set(train_denoiser.chances_of_drawings(told, {"rarity": 0.0})) == {0.01}
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -1,5 +1,7 @@
 """What the training scripts share: device, precision, learning rate, weight averages, checkpoints and loss curves."""
 
+import os
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,16 @@ from promptflux.job import note
 def device() -> torch.device:
     """A GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def machine() -> str:
+    """The processor and what of it there is, as a model card names it."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} cores of {names[0] if names else platform.processor() or platform.machine()}"
 
 
 def half_precision(target: torch.device) -> torch.autocast:
