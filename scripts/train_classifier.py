@@ -18,7 +18,7 @@ from promptflux.job import note, progress
 from promptflux.network import FORMAT, Network, load_weights, weights_digest
 from promptflux.scenes import LABELS, sample_scene
 from promptflux.spec import load_spec
-from promptflux.training import device, half_precision, learning_rate, loss_curve
+from promptflux.training import device, half_precision, learning_rate, loss_curve, seed_of
 
 SETTINGS = {
     "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
@@ -140,6 +140,7 @@ def main(
     """
     classifier = load_spec(spec, weights_exist=False)
     settings = SETTINGS[classifier.name]
+    seed = seed_of(settings["seed"], start)
     peak = settings["learning_rate"] * (FINE if start else 1.0)
     steps = max(2, round(settings["steps"] * scale))
     images, soft, unseen = (np.load(path, mmap_mode="r") for path in (drawings, decoded, held_out))
@@ -148,7 +149,7 @@ def main(
     soft = soft[: len(known)]
     labels, unseen_labels = kinds(first_seeds[0], len(images)), kinds(first_seeds[1], len(unseen))
 
-    torch.manual_seed(settings["seed"])
+    torch.manual_seed(seed)
     network = Network(classifier).to(device(), memory_format=torch.channels_last)
     if start:
         network.load(load_weights(start, classifier))
@@ -158,8 +159,8 @@ def main(
     losses, begun = [], time.monotonic()
     network.train()
     for step in progress(range(steps), classifier.name, "step"):
-        rng = np.random.default_rng((settings["seed"], step))
-        torch.manual_seed(settings["seed"] * 1_000_003 + step)
+        rng = np.random.default_rng((seed, step))
+        torch.manual_seed(seed * 1_000_003 + step)
         sources = [soft if rng.random() < DECODED else known for _ in range(settings["batch"])]
         chosen = [int(rng.integers(len(source))) for source in sources]
         batch = tensors(

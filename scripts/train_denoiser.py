@@ -36,6 +36,7 @@ from promptflux.training import (
     machine,
     pixels,
     save_checkpoint,
+    seed_of,
 )
 
 SETTINGS = {
@@ -176,6 +177,7 @@ def main(
             for key in ("steps", "text_steps", "vocabulary_captions")
         },
         # Latents and checkpoints of another autoencoder, or of another start, are no use.
+        "seed": seed_of(SETTINGS["seed"], next((start / "unet").glob("*.safetensors")) if start else None),
         "autoencoder": sha256_of_file(next(autoencoder.glob("*.safetensors"))),
         "from_embedded": start is not None,
     }
@@ -188,7 +190,7 @@ def main(
     pictures = latents_of(vae, images, latents.with_stem(f"{latents.stem}_{settings['autoencoder']}"))
     told = [sample_scene(np.random.default_rng(first_seed + i)) for i in range(len(images))]
 
-    rng = np.random.default_rng(settings["seed"])
+    rng = np.random.default_rng(SETTINGS["seed"])
     captions = [caption(sample_scene(rng), rng) for _ in range(settings["vocabulary_captions"])]
     torch.manual_seed(settings["seed"])
     if start:

@@ -1,7 +1,11 @@
 """The embedded models, trained from nothing at a very small size, by the same rules."""
 
 import json
+import os
+import platform
 import shutil
+import subprocess
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -19,7 +23,7 @@ from promptflux.network import load_weights
 from promptflux.scenes import Scene
 from promptflux.scenes_model import new_scheduler
 from promptflux.spec import load_spec
-from promptflux.training import MuonAndAdamW
+from promptflux.training import MuonAndAdamW, seed_of
 
 SMALL = ("--config", "training={scale: 0.0005}", "engines=[torch]")
 
@@ -126,6 +130,34 @@ def test_times_of_half_noise_are_learnt_from_most_and_none_is_left_out():
         for low, high in ((0, 0.02), (0.3, 8), (50, 1e9))
     ]
     assert shares[1] > 0.5 > shares[0] + shares[2] and min(shares) > 0.02, shares
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to keep freed memory")
+def test_freed_memory_is_kept_for_the_next_step():
+    code = """
+import resource, torch
+from promptflux.training import device
+device()
+torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(20_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=WORKFLOW / "scripts",
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert int(run.stdout) < 20_000  # pages of 4 KiB; from the kernel they would be 97,656
+
+
+def test_a_training_that_goes_on_meets_other_batches(tmp_path):
+    starts = [tmp_path / "one.h5", tmp_path / "two.h5"]
+    for start in starts:
+        start.write_text(start.name)
+    seeds = {seed_of(2, None), *(seed_of(2, start) for start in starts)}
+    assert 2 in seeds and len(seeds) == 3
+    assert all(0 <= seed < 2**32 for seed in seeds)
 
 
 def test_drawings_of_rare_things_are_learnt_from_oftener():
