@@ -9,6 +9,7 @@ import torch
 from promptflux.errors import StudyError
 from promptflux.files import sha256_of_file
 from promptflux.job import note
+from promptflux.memory import keep_memory
 from promptflux.network import Network, load_weights, weights_digest
 from promptflux.spec import Spec, load_spec
 from promptflux.tensors import PredictionsWriter, Tensors, open_tensors, write_predictions
@@ -74,6 +75,8 @@ def resolve(device: str) -> torch.device:
     # On GPUs cuDNN would round convolutions to TF32, 10 bits of mantissa, which parity does not forgive.
     torch.backends.fp32_precision = "ieee"
     torch.backends.cudnn.deterministic = True
+    if device == "cpu":
+        keep_memory()
     return torch.device(device)
 
 

@@ -1,9 +1,7 @@
 """What the training scripts share: device, precision, learning rate, weight averages, checkpoints and loss curves."""
 
-import ctypes
 import os
 import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from diffusers import AutoencoderKL
 
 from promptflux.files import sha256_of_file, whole
 from promptflux.job import note
+from promptflux.memory import keep_memory
 
 
 def device() -> torch.device:
@@ -21,19 +20,6 @@ def device() -> torch.device:
         return torch.device("cuda")
     keep_memory()
     return torch.device("cpu")
-
-
-def keep_memory() -> None:
-    """Have glibc keep freed memory instead of handing it back; other C libraries do as they do.
-
-    Tensors of more than 32 MiB would come fresh from the kernel each time, which then clears them page by page: nearly half
-    of the time of a step of `cnn224`.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
-        mallopt(M_TRIM_THRESHOLD, -1)
-        mallopt(M_MMAP_MAX, 0)
 
 
 def machine() -> str:
