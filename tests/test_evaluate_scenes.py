@@ -114,8 +114,11 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
 
     model = tmp_path / "pipeline"
     shutil.copytree(WORKFLOW / "models/scenes", model)
-    go = {"drawings": 7, "steps": 5678, "seconds": 600, "batch": 64}
-    trained = {"autoencoder": {"steps": 1234, "seconds": 60}, "denoiser": [go, go | {"steps": 91}]}
+    go = {"drawings": 7, "steps": 5678, "seconds": 600, "batch": 64, "machine": "a laptop"}
+    trained = {
+        "autoencoder": {"steps": 1234, "seconds": 60, "machine": "a laptop"},
+        "denoiser": [go, go | {"steps": 91, "machine": "a GPU"}],
+    }
     (model / "training.json").write_text(json.dumps(trained))
     measured = {
         "images": 150, "prompts": 50, "steps": 20, "guidance_scale": 3.0, "kind": 0.98, "time": 0.96, "third": 0.91,
@@ -135,6 +138,7 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
     )
     card = (tmp_path / "scenes/README.md").read_text()
     for figure in (
+        "on a laptop and a GPU:",
         "1,234 steps",
         "in 5,678 steps (10 min) of 64 latents of 7 drawings,\n  then in 91 steps",
         "31.5 dB",
