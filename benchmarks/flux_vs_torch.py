@@ -2,17 +2,15 @@
 
     python benchmarks/flux_vs_torch.py [--threads 2] [--rounds 20] [--images 16]
 
-Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting: channels_last,
-and glibc's malloc kept from handing large buffers back to the system between two passes
-(mallopt(3)), which else takes half of its time. Flux runs in three ways, which show what each step gives:
-a batch layer by layer through Flux alone; an image a thread, layer by layer, with this project's
+Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting, as in the pipeline: channels_last,
+and freed memory kept, without which it takes half as long again. Flux runs in three ways, which show what each
+step gives: a batch layer by layer through Flux alone; an image a thread, layer by layer, with this project's
 kernels; and as the pipeline runs it, a convolution fused with what follows. All take turns. A turn begins
 with a rest, in which the threads of the others stop spinning for work, and with passes to wake up;
 then passes are timed for 0.3 s. What is given is the median of the turns' means.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -24,12 +22,6 @@ from pathlib import Path
 from measured import WORKFLOW, machine, write_table
 
 CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
-MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-
 REST, WAKE, TURN = 0.2, 0.1, 0.3  # seconds
 
 WAYS = {
@@ -74,7 +66,10 @@ end
 def main(threads: int, rounds: int, images: int) -> None:
     import torch
 
+    from promptflux.memory import keep_memory
+
     torch.set_num_threads(threads)
+    keep_memory()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for classifier in CLASSIFIERS:
@@ -223,8 +218,6 @@ def julia_versions() -> str:
 
 
 if __name__ == "__main__":
-    if any(key not in os.environ for key in MALLOC):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
     sys.path.insert(0, str(WORKFLOW / "scripts"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
