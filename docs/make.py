@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from flux_vs_torch import julia_versions
+from measured import machine
 
 from promptflux.prompts import read_prompts
 from promptflux.tables import read_predictions, read_table
@@ -26,7 +30,7 @@ PAGE = """# What Flux makes of the default study
 
 The three classifiers of the default study (nine images of three prompts), run by Julia's Flux and
 by PyTorch from the same tensors and the same weights. This page and its numbers come from files of
-that run: `snakemake --cores all && python docs/make.py results`. Versions and machine: {versions}.
+that run: `snakemake --cores all && python docs/make.py results`. Machine and versions: {versions}.
 
 To get Julia: `curl -fsSL https://install.julialang.org | sh`; then `make run`.
 
@@ -121,10 +125,10 @@ def main(results: Path) -> None:
         [f"`{row.image}`", prompts[row.prompt], *(f"{flux[c][i].predicted} {flux[c][i].confidence:.1%}" for c in CLASSIFIERS)]
         for i, row in enumerate(flux[CLASSIFIERS[0]])
     ]  # fmt: skip
-    speed, _, threads = table(WORKFLOW / "benchmarks/flux_vs_torch.tsv")
-    streaming, machine, _ = table(WORKFLOW / "benchmarks/flux_streaming.tsv")
+    speed, threads = table(WORKFLOW / "benchmarks/flux_vs_torch.tsv")
+    streaming, _ = table(WORKFLOW / "benchmarks/flux_streaming.tsv")
     (DOCS / "flux.md").write_text(PAGE.format(
-        versions=machine, threads=threads, speed=speed, streaming=streaming,
+        versions=f"{machine('torch')}, {julia_versions()}", threads=threads, speed=speed, streaming=streaming,
         parity=parity(results), apart=apart, same=same, total=len(pairs),
         predictions=markdown([["image", "prompt", *CLASSIFIERS], *predictions]),
         architecture=(results / "models/cnn224_architecture.txt").read_text().strip(), predict=predict(),
@@ -142,12 +146,11 @@ def parity(results: Path) -> str:
     return markdown(cells)
 
 
-def table(path: Path) -> tuple[str, str, str]:
-    """A benchmark's table in Markdown, and the machine and the threads that its first line names."""
+def table(path: Path) -> tuple[str, str]:
+    """A benchmark's table in Markdown, and the threads that its first line names."""
     head, *lines = path.read_text(encoding="utf-8").splitlines()
-    machine = head.split("; ", 1)[1]
     threads = next((part.strip() for part in head.split(",") if "threads" in part), "")
-    return markdown([line.split("\t") for line in lines]) + f"\n\n({head.lstrip('# ')})", machine, threads
+    return markdown([line.split("\t") for line in lines]) + f"\n\n({head.lstrip('# ')})", threads
 
 
 def markdown(cells: list[list[str]]) -> str:
