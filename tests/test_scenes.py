@@ -65,10 +65,27 @@ def test_samples_are_plausible_and_varied():
         assert not {"vibrant", "dark"} <= set(scene.moods)
 
 
-@pytest.mark.parametrize("scene", [Scene("desert", "sunset"), Scene("meadow", "sunrise", "misty")])
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene("desert", "sunset"),
+        Scene("meadow", "sunrise", "misty"),
+        Scene("volcano", "night"),
+        Scene("volcano", "sunset", moods=("dark",)),
+    ],
+)
 def test_empty_scenes_of_one_description_look_different(scene):
     drawn = np.stack([paint(scene, np.random.default_rng(i), 64) for i in range(16)])
     assert np.mean(distances(drawn, prompts=1) < NEAR_IDENTICAL) < 0.1
+
+
+def test_snow_under_a_red_sky_is_bluer_than_sand():
+    def blueness(kind):  # of the ground, which has nothing on it
+        pictures = [paint(Scene(kind, "sunset"), np.random.default_rng(i), 64) for i in range(8)]
+        red, _, blue = np.mean([np.asarray(picture)[52:] for picture in pictures], (0, 1, 2))
+        return blue / red
+
+    assert blueness("snow") > 1 > blueness("desert") + 0.2
 
 
 def test_captions_name_things_first_too():

@@ -22,7 +22,13 @@ def ground_color(p: Painter) -> np.ndarray:
         "autumn": (0.66, 0.52, 0.24),
         "winter": (0.92, 0.95, 0.99),
     }[p.scene.season]
-    return p.vary(base, 0.04)
+    return p.vary(base, 0.07)
+
+
+def snow_shade(p: Painter, color: Color, far: float = 0.0) -> np.ndarray:
+    """The `color` of snow as the sky lights it: under a red sky it stays bluer than sand and stone."""
+    cold = np.mean(p.ambient) * np.array((0.92, 0.98, 1.1))
+    return mix(np.asarray(color, float) * mix(p.ambient, cold, 0.6), p.haze, far * 0.72 * p.fading)
 
 
 def leaf_color(p: Painter) -> np.ndarray:
@@ -147,17 +153,25 @@ def house(p: Painter, x: float, foot: float, width: float, far: float = 0.0) -> 
     p.box(x - 0.08 * width, foot - 0.6 * h, x + 0.08 * width, foot, p.shade((0.3, 0.18, 0.12), far))
 
 
-def way(p: Painter, top: tuple[float, float], color: Color, edge: Color, wide: float = 0.2) -> None:
-    """A path or a river that comes towards us and widens."""
+def way(
+    p: Painter,
+    top: tuple[float, float],
+    color: Color,
+    edge: Color,
+    wide: float = 0.2,
+    glow: Color | None = None,
+) -> None:
+    """A path or a river, of water or of lava, that comes towards us and widens."""
     x0, y0 = top
     sway, end = p.uniform(-0.14, 0.14), p.uniform(0.25, 0.75)
     t = np.linspace(0, 1, 16)
     xs = x0 + (end - x0) * t**1.3 + sway * np.sin(2 * np.pi * t) * t
     ys, ws = y0 + (1.03 - y0) * t, 0.008 + wide * t**1.5
-    for grow, fill in ((1.12, edge), (1.0, color)):
+    for grow, fill, light in ((1.12, edge, None), (1.0, color, glow)):
         p.polygon(
-            [*zip(xs - grow * ws, ys, strict=True), *reversed(list(zip(xs + grow * ws, ys, strict=False)))],
+            [*zip(xs - grow * ws, ys, strict=True), *reversed(list(zip(xs + grow * ws, ys, strict=True)))],
             fill,
+            light,
         )
 
 

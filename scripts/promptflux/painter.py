@@ -131,7 +131,10 @@ class Painter:
                     sky, ((0.10, 0.10, 0.40), (0.40, 0.25, 0.70), (0.30, 0.80, 0.95)), strict=True
                 )
             ]
-        light = float(np.clip(rng.normal(1.0, 0.08), 0.82, 1.14))  # no two days are as bright
+        # No two days are as bright; nights, of which less is to be seen, differ more.
+        light = float(
+            rng.uniform(0.85, 1.5) if scene.time == "night" else np.clip(rng.normal(1.0, 0.08), 0.82, 1.14)
+        )
         hue = rng.normal(0, 0.02, 3)
         self.sky_colors = [np.clip(np.asarray(color) * light + hue, 0, 1) for color in sky]
         self.ambient, self.haze = (

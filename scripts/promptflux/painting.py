@@ -18,6 +18,7 @@ from promptflux.painted_things import (
     peaks,
     round_tree,
     sailboat,
+    snow_shade,
     stroke_water,
     tower,
     tree,
@@ -208,7 +209,7 @@ def mountains(p: Painter) -> None:
 
 
 def ocean(p: Painter) -> None:
-    horizon = p.uniform(0.38, 0.6)
+    horizon = p.uniform(0.42 if p.has("lighthouse") else 0.32, 0.66)
     sky(p, horizon)
     deep = (
         p.pick(((0.05, 0.30, 0.52), (0.04, 0.40, 0.55), (0.08, 0.24, 0.48)))
@@ -284,7 +285,7 @@ def ocean(p: Painter) -> None:
         p.box(x - 0.026, y - 0.485, x + 0.026, y - 0.43, lamp, lamp if p.lit_windows else None)
         p.polygon([(x - 0.038, y - 0.485), (x + 0.038, y - 0.485), (x, y - 0.54)], p.shade((0.7, 0.12, 0.1)))
     if p.has("beach") or p.has("palms"):
-        shore = p.ridge(p.uniform(0.8, 0.86), 0.03, 2)
+        shore = p.ridge(p.uniform(0.76, 0.88), 0.03, 2)
         p.area(
             down([(x, y - 0.015) for x, y in shore]), p.shade((0.93, 0.97, 0.98)), p.shade((0.93, 0.97, 0.98))
         )
@@ -360,7 +361,7 @@ def desert(p: Painter) -> None:
             (x - 0.25 * width * t, y + width * np.sin(np.pi * t) ** 0.7 * (1 - t) * 1.6)
             for t, (x, y) in zip(np.linspace(0, 1, len(crest)), crest, strict=True)
         ]
-        p.polygon([*crest, *reversed(foot)], p.shade(sand * 0.8, far))
+        p.polygon([*crest, *reversed(foot)], p.shade(sand * 0.74, far))
     if p.has("cacti"):
         for _ in range(p.rng.integers(2, 5)):
             y = p.uniform(horizon + 0.14, 0.95)
@@ -392,7 +393,7 @@ def meadow(p: Painter) -> None:
     sky(p, horizon)
     ground = ground_color(p) if not p.mood("vibrant") else p.vary((0.45, 0.85, 0.20), 0.04)
     p.area(
-        down(p.ridge(horizon - 0.02, 0.03, 3)),
+        down(p.ridge(horizon - p.uniform(0.01, 0.1), p.uniform(0.02, 0.07), 3)),
         p.shade(mix(ground, (0.2, 0.4, 0.5), 0.3), 0.85),
         p.shade(ground, 0.7),
     )
@@ -516,13 +517,13 @@ def lake(p: Painter) -> None:
 
 
 def volcano(p: Painter) -> None:
-    horizon = p.uniform(0.66, 0.76)
+    horizon = p.uniform(0.62, 0.82)
     sky(p, horizon - 0.05)
-    x, top, half = p.uniform(0.38, 0.62), p.uniform(0.3, 0.38), p.uniform(0.36, 0.46)
-    crater = p.uniform(0.06, 0.09)
-    p.area(
-        down(p.ridge(horizon - 0.1, 0.05)), p.shade((0.35, 0.32, 0.36), 0.8), p.shade((0.3, 0.28, 0.3), 0.5)
-    )
+    x, top = p.uniform(0.24, 0.76), p.uniform(0.24, 0.46)
+    half = (horizon - top) * p.uniform(0.85, 1.25)
+    crater = half * p.uniform(0.15, 0.24)
+    far_hills = p.ridge(horizon - p.uniform(0.05, 0.16), p.uniform(0.03, 0.08), 5)
+    p.area(down(far_hills), p.shade((0.35, 0.32, 0.36), 0.8), p.shade((0.3, 0.28, 0.3), 0.5))
     if p.mood("futuristic"):
         dome_city(p, horizon - 0.05)
     fire = (1.0, 0.42, 0.08)
@@ -575,16 +576,12 @@ def volcano(p: Painter) -> None:
     ground = p.vary(
         p.pick(((0.24, 0.22, 0.23), (0.28, 0.34, 0.20), (0.40, 0.30, 0.24)))
         if not p.mood("vibrant")
-        else (0.45, 0.75, 0.2),
+        else (0.40, 0.66, 0.24),
         0.03,
     )
     p.area(down(p.ridge(horizon + 0.02, 0.025)), p.shade(ground, 0.15), p.shade(ground * 0.75))
     if p.has("lava") and p.rng.random() < 0.5:
-        way(p, (x, horizon + 0.03), fire, (0.5, 0.12, 0.05), 0.1)
-        p._pens[1].polygon(
-            [(x * p.side, (horizon + 0.03) * p.side), (0.55 * p.side, p.side), (0.45 * p.side, p.side)],
-            fill=rgb(np.array(fire) * 0.4),
-        )
+        way(p, (x, horizon + 0.03), fire, (0.5, 0.12, 0.05), 0.1, np.array(fire) * 0.4)
     if p.has("rocks"):
         for _ in range(p.rng.integers(4, 8)):
             bx, by, r = p.uniform(0, 1), p.uniform(horizon + 0.1, 1.0), p.uniform(0.03, 0.07)
@@ -609,7 +606,9 @@ def snow(p: Painter) -> None:
     for i, far in enumerate((0.5, 0.25, 0.0)):
         line = p.ridge(horizon + 0.01 + apart * i, swell * 0.04, 2)
         lines.append(line)
-        p.area(down(line), p.shade(white, far * 0.5), p.shade(white * (0.72, 0.81, 0.95), far * 0.5))
+        p.area(
+            down(line), snow_shade(p, white, far * 0.5), snow_shade(p, white * (0.66, 0.78, 0.96), far * 0.5)
+        )
         if p.has("pines") and i < 2:
             for x in p.rng.uniform(0, 1, 6 - 2 * i):
                 conifer(
@@ -643,8 +642,8 @@ def snow(p: Painter) -> None:
         x, y = p.uniform(0, 1), p.uniform(horizon + 0.25, 1.0)
         p.line(
             [(x, y), (x + p.uniform(0.05, 0.18), y + p.uniform(-0.012, 0.012))],
-            p.shade(white * (0.75, 0.83, 0.95)),
-            0.006,
+            snow_shade(p, white * (0.7, 0.8, 0.96)),
+            0.008,
         )
     if p.mood("glowing"):
         for _ in range(9):
@@ -702,9 +701,11 @@ def weather(p: Painter) -> None:
     """What lies in the air before everything else: fog, rain, snowflakes, sparks of magic."""
     if p.scene.weather == "misty":
         rows = np.linspace(0, 1, p.side)
-        center = p.uniform(0.5, 0.7)
-        opacity = (0.12 if p.scene.kind != "snow" else 0.05) + 0.4 * np.exp(-(((rows - center) / 0.2) ** 2))
-        bands = p.rng.uniform(0.75, 1.25, (7, 5)).astype(np.float32)
+        center, tall, dense = p.uniform(0.4, 0.8), p.uniform(0.12, 0.26), p.uniform(0.3, 0.46)
+        opacity = (0.12 if p.scene.kind != "snow" else 0.05) + dense * np.exp(
+            -(((rows - center) / tall) ** 2)
+        )
+        bands = p.rng.uniform(0.5, 1.35, (7, 5)).astype(np.float32)
         bands = np.asarray(Image.fromarray(bands).resize((p.side, p.side), Image.Resampling.BICUBIC))
         mask = np.clip(255 * opacity[:, None] * bands, 0, 235).astype(np.uint8)
         p.veil(Image.fromarray(mask), mix(p.haze, p.ambient, 0.25))
