@@ -5,7 +5,7 @@
 #   snakemake --cores all evaluate_scenes     results/trained/evaluated: what the embedded models/scenes draws, judged
 #
 # in:  nothing but the rules of scripts/promptflux/scenes.py, and the classifier specs
-# out: results/trained/..., which takes 4 GB; to use a model, copy it to models/
+# out: results/trained/..., which takes 6 GB; to use a model, copy it to models/
 #
 # A killed training goes on from its last checkpoint. `--config training='{scale: 0.01}'` trains
 # a hundredth of the steps on a hundredth of the drawings, to see the rules at work;
@@ -16,9 +16,10 @@ TRAINED_CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 TRAINING_SCALE = STUDY.config["training"]["scale"]
 FROM_EMBEDDED = STUDY.config["training"]["from_embedded"]
 DRAWINGS = {
-    "drawings": {"first_seed": 0, "count": 20_000},
+    "drawings": {"first_seed": 0, "count": 60_000},
     "held_out": {"first_seed": 1_000_000, "count": 2_000},
 }
+ENCODED_DRAWINGS = 20_000  # for the denoiser, which learns none by heart: its loss on unseen ones is as low
 DECODED_DRAWINGS = 4_000
 EMBEDDED_SCENES = local(f"{PROMPTFLUX}/models/scenes")
 AUTOENCODER = local(f"{PROMPTFLUX}/models/scenes/vae") if FROM_EMBEDDED else "results/trained/autoencoder"
@@ -138,6 +139,7 @@ rule train_denoiser:
         disk_mb=4000,
         gpu=GPU,
     params:
+        drawings=max(64, round(ENCODED_DRAWINGS * TRAINING_SCALE)),
         first_seed=DRAWINGS["drawings"]["first_seed"],
         latents="results/trained/latents.npy",
         checkpoint="results/trained/denoiser_checkpoint.pt",

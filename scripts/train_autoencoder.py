@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from promptflux.files import whole
+from promptflux.files import sha256_of_file, whole
 from promptflux.job import note, progress
 from promptflux.scenes_model import new_autoencoder
 from promptflux.training import (
@@ -97,6 +97,7 @@ def main(
         **SETTINGS,
         "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
         "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
+        "drawings": sha256_of_file(drawings),
     }
     steps = settings["crop_steps"] + settings["full_steps"]
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")

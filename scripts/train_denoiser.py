@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,7 @@ def chances_of_drawings(told: Sequence[Scene], settings: dict) -> np.ndarray:
 
 def main(
     drawings: Path,
+    count: int,
     first_seed: int,
     autoencoder: Path,
     output: Path,
@@ -165,9 +167,9 @@ def main(
     scale: float = 1.0,
     start: Path | None = None,
 ) -> None:
-    """Train on `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt,training.json} and the loss `curve`.
+    """Train on the first `count` of `drawings` (.npy, seeds from `first_seed`); write `output`/{tokenizer,text_encoder,unet,words.txt,training.json} and the loss `curve`.
 
-    `latents` (with the autoencoder's digest in its name) and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
+    `latents` (with a digest of what it is made of in its name) and `checkpoint` are files to go on from after a kill; `scale` multiplies the number of steps.
     `start`: a models/scenes to go on from, instead of from nothing; its tokenizer stays as it is.
     """
     settings = {
@@ -176,18 +178,20 @@ def main(
             key: max(2, round(SETTINGS[key] * scale))
             for key in ("steps", "text_steps", "vocabulary_captions")
         },
-        # Latents and checkpoints of another autoencoder, or of another start, are no use.
+        # Latents and checkpoints of other drawings, of another autoencoder or of another start are no use.
         "seed": seed_of(SETTINGS["seed"], next((start / "unet").glob("*.safetensors")) if start else None),
         "autoencoder": sha256_of_file(next(autoencoder.glob("*.safetensors"))),
+        "drawings": f"{count} of {sha256_of_file(drawings)}",
         "from_embedded": start is not None,
     }
     target = device()
-    images = np.load(drawings, mmap_mode="r")
+    images = np.load(drawings, mmap_mode="r")[:count]
     vae = AutoencoderKL.from_pretrained(autoencoder).to(target, memory_format=torch.channels_last).eval()
+    made_of = sha256(f"{settings['autoencoder']} {settings['drawings']}".encode()).hexdigest()
     for old in latents.parent.glob(f"{latents.stem}_*.npy"):
-        if settings["autoencoder"] not in old.name:
+        if made_of not in old.name:
             old.unlink()
-    pictures = latents_of(vae, images, latents.with_stem(f"{latents.stem}_{settings['autoencoder']}"))
+    pictures = latents_of(vae, images, latents.with_stem(f"{latents.stem}_{made_of}"))
     told = [sample_scene(np.random.default_rng(first_seed + i)) for i in range(len(images))]
 
     rng = np.random.default_rng(SETTINGS["seed"])
@@ -305,6 +309,7 @@ if "snakemake" in globals():
     with job(snakemake):  # noqa: F821
         main(
             drawings=Path(snakemake.input.drawings),  # noqa: F821
+            count=snakemake.params.drawings,  # noqa: F821
             first_seed=snakemake.params.first_seed,  # noqa: F821
             autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
             output=Path(snakemake.output.model),  # noqa: F821

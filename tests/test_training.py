@@ -48,6 +48,17 @@ def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_p
     for model in ("autoencoder", "denoiser"):
         assert "going on after step" in (tmp_path / f"results/logs/train/{model}.log").read_text()
 
+    # Other drawings: what was learnt from the first ones is no start.
+    (before,) = trained.glob("latents_*.npy")
+    drawings = np.load(trained / "drawings.npy", mmap_mode="r+")
+    drawings[0] = 255 - drawings[0]
+    drawings.flush()
+    snakemake("results/trained/denoiser", *SMALL)
+    (after,) = trained.glob("latents_*.npy")
+    assert after != before
+    for model in ("autoencoder", "denoiser"):
+        assert "other settings or drawings" in (tmp_path / f"results/logs/train/{model}.log").read_text()
+
 
 def test_a_classifier_is_trained_measured_and_fits_its_spec(snakemake, tmp_path):
     snakemake("results/trained/classifiers/cnn32.h5", *SMALL)

@@ -154,13 +154,13 @@ def save_checkpoint(path: Path, **state) -> None:
 
 
 def load_checkpoint(path: Path, settings: dict) -> dict | None:
-    """The checkpoint at `path`, or None if there is none or it was made with other settings; more steps are welcome."""
+    """The checkpoint at `path`, or None if there is none or it was made with other settings or drawings; more steps are welcome."""
     if not path.exists():
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
     planned = {key: value for key, value in settings.items() if key == "steps"}
     if state["settings"] | planned != settings or state["step"] > settings.get("steps", state["step"]):
-        note(f"{path} was made with other settings: starting again")
+        note(f"{path} was made with other settings or drawings: starting again")
         return None
     note(f"going on after step {state['step']} of {path}")
     return state
