@@ -5,6 +5,7 @@ learns to tell from a caption what the scene holds, which takes minutes and spar
 for useful words. Then the U-Net learns to remove noise, one caption in ten left empty for classifier-free guidance.
 """
 
+import copy
 import json
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.captions import caption, known_words
+from promptflux.context import words
 from promptflux.facts import FACTS, facts_of
 from promptflux.files import sha256_of_file, whole
 from promptflux.job import note, progress
@@ -46,6 +48,7 @@ SETTINGS = {
     "text_steps": 1500,
     "text_batch": 64,
     "text_learning_rate": 1e-3,
+    "hold": 100.0,
     "steps": 4000,
     "batch": 96,
     "learning_rate": 2e-3,
@@ -94,26 +97,29 @@ def latents_of(autoencoder: AutoencoderKL, drawings: np.ndarray, output: Path) -
     return np.load(output, mmap_mode="r")
 
 
-def teach_words(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, settings: dict) -> list[float]:
-    """Train the text model to answer FACTS from captions; returns the losses.
+def teach_words(
+    text_model: CLIPTextModel, tokenizer: CLIPTokenizer, known: set[str], settings: dict
+) -> list[float]:
+    """Train the text model to answer FACTS from captions; returns the losses. `known`: the words that it knows already.
 
     A text model that knows words already first waits, for a fifth of the steps, until the answers are read from its
-    states as they are: what the U-Net learnt of them is to stay true.
+    states as they are, and is held to its states of captions of which it knows all words: what the U-Net learnt of them
+    is to stay true.
     """
     torch.manual_seed(settings["seed"])
     questions = Questions(text_model.config.hidden_size).to(text_model.device)
     optimizer = torch.optim.AdamW(
         [*text_model.parameters(), *questions.parameters()], betas=(0.9, 0.99), weight_decay=0.01
     )
-    waiting = settings["text_steps"] // 5 if settings["from_embedded"] else 0
+    waiting = settings["text_steps"] // 5 if known else 0
+    before = copy.deepcopy(text_model).requires_grad_(False)
     losses = []
     for step in progress(range(settings["text_steps"]), "text model", "step"):
         text_model.requires_grad_(step >= waiting)
         rng = np.random.default_rng((settings["seed"], 1, step))
         told = [sample_scene(rng) for _ in range(settings["text_batch"])]
-        tokens = tokenizer(
-            [caption(scene, rng) for scene in told], padding=True, truncation=True, return_tensors="pt"
-        ).to(text_model.device)
+        texts = [caption(scene, rng) for scene in told]
+        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(text_model.device)
         facts = torch.tensor([facts_of(scene) for scene in told], device=text_model.device)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings["text_steps"], settings["text_learning_rate"], 50)
@@ -121,6 +127,10 @@ def teach_words(text_model: CLIPTextModel, tokenizer: CLIPTokenizer, settings: d
         loss = F.binary_cross_entropy_with_logits(
             questions(states, tokens.attention_mask.bool()), facts
         ) * len(FACTS)
+        if known:
+            old = [i for i, text in enumerate(texts) if known.issuperset(words(text))]
+            held = before(tokens.input_ids[old]).last_hidden_state
+            loss = loss + settings["hold"] * F.mse_loss(states[old], held)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(text_model.parameters(), 1.0)
@@ -233,7 +243,8 @@ def main(
         average.values, losses, text_losses = state["average"], state["losses"], state["text_losses"]
         first, seconds = state["step"], state["seconds"]
     else:
-        text_losses = teach_words(text_model, tokenizer, settings)
+        known = set((start / "words.txt").read_text(encoding="utf-8").split()) if start else set()
+        text_losses = teach_words(text_model, tokenizer, known, settings)
         remember(0)
     text_model.requires_grad_(False)
 

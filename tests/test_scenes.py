@@ -1,11 +1,13 @@
 """The drawn world: the same seed draws the same, captions are true, and the classifiers know it."""
 
+import re
+
 import numpy as np
 import pytest
 from evaluate_scenes import NEAR_IDENTICAL, distances
 
 from promptflux import scenes
-from promptflux.captions import KINDS, KINDS_WITH, MOODS, caption
+from promptflux.captions import KINDS, KINDS_WITH, MOODS, caption, known_words
 from promptflux.painting import paint
 from promptflux.scenes import LABELS, Scene, draw, sample_scene
 
@@ -134,6 +136,15 @@ def test_captions_do_not_name_other_moods():
             assert not any(word in text for word in said), text
 
 
+def test_captions_hold_words_that_say_nothing_and_words_that_nobody_knows():
+    rng = np.random.default_rng(7)
+    told = [caption(sample_scene(rng), rng) for _ in range(8000)]
+    known = set(known_words(told))
+    assert {"across", "gently", "forest"} <= known
+    strange = [words for text in told if (words := set(re.findall("[a-z]+", text)) - known)]
+    assert 0.2 < len(strange) / len(told) < 0.35
+
+
 def test_tokenizer_takes_any_text():
     from promptflux.scenes_model import new_tokenizer
 
@@ -186,3 +197,34 @@ def test_embedded_generator_is_small_and_loads():
     pipeline = DiffusionPipeline.from_pretrained(folder)
     image = pipeline("a serene sunset over a futuristic city", num_inference_steps=3).images[0]
     assert image.size == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("northern lights dancing across a dark starry sky", "night sky"),
+        ("a whispering forest with glowing trees", "forest"),
+        ("an ancient volcano at night, lava, velvet", "volcano"),
+    ],
+)
+def test_the_embedded_generator_minds_no_words_that_it_does_not_know(prompt, kind):
+    """Held against cnn32: the pieces of "across" once were those of a desert with cacti."""
+    import torch
+    from conftest import WORKFLOW
+    from diffusers import DiffusionPipeline
+    from train_classifier import logits_of
+
+    from promptflux.network import Network, load_weights
+    from promptflux.spec import load_spec
+
+    pipeline = DiffusionPipeline.from_pretrained(WORKFLOW / "models" / "scenes")
+    images = pipeline(
+        [prompt] * 3,
+        num_inference_steps=20,
+        guidance_scale=3.0,
+        generator=[torch.Generator().manual_seed(seed) for seed in range(3)],
+    ).images
+    spec = load_spec(scenes_spec("cnn32"))
+    network = Network(spec).load(load_weights(spec.weights_path, spec))
+    logits = logits_of(network, np.stack([np.asarray(image) for image in images]))
+    assert [LABELS[k] for k in logits.argmax(1)] == [kind] * 3

@@ -175,7 +175,20 @@ OPENINGS = (
 )
 CLOSINGS = "highly detailed|4k|digital art|landscape|beautiful|concept art|8k|wallpaper|masterpiece|scenery|trending on artstation|high quality"
 PRAISE = "beautiful|stunning|lovely|majestic|breathtaking|wide|wild|scenic|amazing|vast|endless|small|large|nice|cozy"
+FILLERS = (
+    "across through along near around beneath beyond towards between very some many where while gently slowly softly "
+    "shining dancing stretching standing rising floating hiding reflecting surrounded filled covered seen view scene photo"
+).split()
 SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu za sh tr bl ng ck er ing zebra cheese dragon robot".split()
+MEANINGFUL = sorted(
+    {
+        word
+        for table in (KINDS, KINDS_WITH, MOODS, TIME_NOUNS, WEATHER_WORDS, SEASON_WORDS, THINGS)
+        for options in table.values()
+        for word in words(options)
+        if len(word) > 2
+    }
+)
 
 
 def known_words(captions: Sequence[str]) -> list[str]:
@@ -354,11 +367,20 @@ def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:
 
 
 def _untidy(text: str, rng: np.random.Generator) -> str:
-    """Now and then an unknown word (so that such words do no harm) or a full stop."""
-    words = text.split()
-    if rng.random() < 0.08:
-        unknown = "".join(SYLLABLES[i] for i in rng.integers(len(SYLLABLES), size=rng.integers(1, 4)))
-        words.insert(rng.integers(len(words) + 1), unknown)
+    """Now and then words that say nothing or that nobody knows, so that such words do no harm, or a full stop."""
+    told = text.split()
+    for form in rng.integers(10, size=2):
+        if form == 0:
+            empty = "".join(SYLLABLES[i] for i in rng.integers(len(SYLLABLES), size=rng.integers(1, 4)))
+        elif form == 1:  # "across" begins like "cacti" to the tokenizer and ends like "moss"
+            first, last = (MEANINGFUL[i] for i in rng.integers(len(MEANINGFUL), size=2))
+            empty = first[: rng.integers(1, len(first))] + last[rng.integers(1, len(last)) :]
+        elif form == 2:
+            empty = FILLERS[rng.integers(len(FILLERS))]
+        else:
+            continue
+        if len(empty) > 3 and empty not in MEANINGFUL:
+            told.insert(rng.integers(len(told) + 1), empty)
     if rng.random() < 0.1:
-        words[-1] += "."
-    return " ".join(words)
+        told[-1] += "."
+    return " ".join(told)
