@@ -48,8 +48,8 @@ of all nine images. Sums of float32 in another order differ by about as much as 
 
 {predictions}
 
-The label and its probability by Flux; PyTorch's differ by at most {apart:.1e}, and name the same label for
-{same} of {total} images.
+The label and its probability by Flux. PyTorch names the same label for {same} of {total} images; its probabilities
+{apart}.
 
 ## The model as Flux prints it
 
@@ -129,7 +129,7 @@ def main(results: Path) -> None:
     streaming, _ = table(WORKFLOW / "benchmarks/flux_streaming.tsv")
     (DOCS / "flux.md").write_text(PAGE.format(
         versions=f"{machine('torch')}, {julia_versions()}", threads=threads, speed=speed, streaming=streaming,
-        parity=parity(results), apart=apart, same=same, total=len(pairs),
+        parity=parity(results), apart=f"differ by at most {apart:.6f}" if apart else "are the same to all six decimals of the tables", same=same, total=len(pairs),
         predictions=markdown([["image", "prompt", *CLASSIFIERS], *predictions]),
         architecture=(results / "models/cnn224_architecture.txt").read_text().strip(), predict=predict(),
     ), encoding="utf-8")  # fmt: skip
