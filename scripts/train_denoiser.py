@@ -127,8 +127,7 @@ def teach_words(
         loss = F.binary_cross_entropy_with_logits(
             questions(states, tokens.attention_mask.bool()), facts
         ) * len(FACTS)
-        if known:
-            old = [i for i, text in enumerate(texts) if known.issuperset(words(text))]
+        if old := [i for i, text in enumerate(texts) if known.issuperset(words(text))]:
             held = before(tokens.input_ids[old]).last_hidden_state
             loss = loss + settings["hold"] * F.mse_loss(states[old], held)
         optimizer.zero_grad(set_to_none=True)

@@ -115,19 +115,42 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     assert "starting again" in (tmp_path / "results/logs/train/denoiser.log").read_text()
 
 
+def embedded_words():
+    """The embedded text model, its tokenizer and the words that it knows."""
+    folder = WORKFLOW / "models/scenes"
+    return (
+        CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        set((folder / "words.txt").read_text(encoding="utf-8").split()),
+    )
+
+
 @pytest.mark.parametrize("knows_words", [False, True])
 def test_a_text_model_that_knows_words_waits_for_its_answers(knows_words, monkeypatch):
     """It stays as it is for a fifth of the steps; here only these have a learning rate."""
     monkeypatch.setattr(train_denoiser, "learning_rate", lambda step, *_: 1e-3 if step < 2 else 0.0)
-    text_model, tokenizer = (
-        kind.from_pretrained(WORKFLOW / "models/scenes" / part)
-        for kind, part in ((CLIPTextModel, "text_encoder"), (CLIPTokenizer, "tokenizer"))
-    )
+    text_model, tokenizer, known = embedded_words()
     before = {name: value.clone() for name, value in text_model.state_dict().items()}
-    settings = {"text_steps": 10, "text_batch": 4, "from_embedded": knows_words}
-    train_denoiser.teach_words(text_model, tokenizer, train_denoiser.SETTINGS | settings)
+    settings = train_denoiser.SETTINGS | {"text_steps": 10, "text_batch": 4}
+    losses = train_denoiser.teach_words(text_model, tokenizer, known if knows_words else set(), settings)
+    assert np.isfinite(losses).all()
     same = all(torch.equal(value, before[name]) for name, value in text_model.state_dict().items())
     assert same == knows_words
+
+
+def test_a_text_model_that_goes_on_keeps_its_states_of_known_words():
+    """The U-Net goes by them. Held against a training in which no word counts as known."""
+
+    def drift(known):
+        text_model, tokenizer, _ = embedded_words()
+        tokens = tokenizer("a misty forest at night with a house", return_tensors="pt").input_ids
+        before = text_model(tokens).last_hidden_state.detach()
+        settings = train_denoiser.SETTINGS | {"text_steps": 60, "text_batch": 16}
+        train_denoiser.teach_words(text_model, tokenizer, known, settings)
+        after = text_model(tokens).last_hidden_state.detach()
+        return float((after - before).square().mean().sqrt())
+
+    assert drift(embedded_words()[2]) < 0.5 * drift({"nothing"})
 
 
 def test_times_of_half_noise_are_learnt_from_most_and_none_is_left_out():
