@@ -28,6 +28,13 @@ from promptflux.training import MuonAndAdamW, seed_of
 SMALL = ("--config", "training={scale: 0.0005}", "engines=[torch]")
 
 
+def other_drawings(trained):
+    """Change a pixel of the drawings."""
+    drawings = np.load(trained / "drawings.npy", mmap_mode="r+")
+    drawings[0, 0, 0, 0] ^= 1
+    drawings.flush()
+
+
 def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_path):
     snakemake("train_scenes", *SMALL)
     trained = tmp_path / "results/trained"
@@ -49,15 +56,9 @@ def test_train_scenes_makes_a_pipeline_and_goes_on_after_a_kill(snakemake, tmp_p
         assert "going on after step" in (tmp_path / f"results/logs/train/{model}.log").read_text()
 
     # Other drawings: what was learnt from the first ones is no start.
-    (before,) = trained.glob("latents_*.npy")
-    drawings = np.load(trained / "drawings.npy", mmap_mode="r+")
-    drawings[0] = 255 - drawings[0]
-    drawings.flush()
-    snakemake("results/trained/denoiser", *SMALL)
-    (after,) = trained.glob("latents_*.npy")
-    assert after != before
-    for model in ("autoencoder", "denoiser"):
-        assert "other settings or drawings" in (tmp_path / f"results/logs/train/{model}.log").read_text()
+    other_drawings(trained)
+    snakemake("results/trained/autoencoder", *SMALL)
+    assert "other settings or drawings" in (tmp_path / "results/logs/train/autoencoder.log").read_text()
 
 
 def test_a_classifier_is_trained_measured_and_fits_its_spec(snakemake, tmp_path):
@@ -109,6 +110,13 @@ def test_training_goes_on_from_the_embedded_models(snakemake, tmp_path):
     history = json.loads((trained / "denoiser/training.json").read_text())
     assert history["denoiser"][:-1] == json.loads((embedded / "training.json").read_text())["denoiser"]
     assert not (trained / "autoencoder").exists()  # the embedded one, as it is
+
+    (before,) = trained.glob("latents_*.npy")
+    other_drawings(trained)
+    snakemake("results/trained/denoiser", *settings)
+    (after,) = trained.glob("latents_*.npy")
+    assert after != before
+    assert "other settings or drawings" in (tmp_path / "results/logs/train/denoiser.log").read_text()
 
     # From nothing again: a checkpoint that began elsewhere is not gone on from.
     snakemake("results/trained/denoiser", *SMALL)
