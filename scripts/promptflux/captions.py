@@ -176,8 +176,8 @@ OPENINGS = (
 CLOSINGS = "highly detailed|4k|digital art|landscape|beautiful|concept art|8k|wallpaper|masterpiece|scenery|trending on artstation|high quality"
 PRAISE = "beautiful|stunning|lovely|majestic|breathtaking|wide|wild|scenic|amazing|vast|endless|small|large|nice|cozy"
 FILLERS = (
-    "across through along near around beneath beyond towards between very some many where while gently slowly softly "
-    "shining dancing stretching standing rising floating hiding reflecting surrounded filled covered seen view scene photo"
+    "across through along near around beneath beyond towards between very some where while gently slowly softly "
+    "dancing stretching standing rising floating hiding reflecting surrounded filled seen scene photo"
 ).split()
 SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu za sh tr bl ng ck er ing zebra cheese dragon robot".split()
 MEANINGFUL = sorted(

@@ -28,7 +28,7 @@ def ground_color(p: Painter) -> np.ndarray:
 def snow_shade(p: Painter, color: Color, far: float = 0.0) -> np.ndarray:
     """The `color` of snow as the sky lights it: under a red sky it stays bluer than sand and stone."""
     cold = np.mean(p.ambient) * np.array((0.92, 0.98, 1.1))
-    return mix(np.asarray(color, float) * mix(p.ambient, cold, 0.6), p.haze, far * 0.72 * p.fading)
+    return p.shade(color, far, mix(p.ambient, cold, 0.6))
 
 
 def leaf_color(p: Painter) -> np.ndarray:

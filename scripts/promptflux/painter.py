@@ -157,9 +157,10 @@ class Painter:
     def pick(self, options: Sequence) -> Color:
         return options[self.rng.integers(len(options))]
 
-    def shade(self, color: Color, far: float = 0.0) -> np.ndarray:
-        """`color` as the sky lights it, faded into the haze: `far` is 0 here and 1 at the horizon."""
-        return mix(np.asarray(color, float) * self.ambient, self.haze, far * 0.72 * self.fading)
+    def shade(self, color: Color, far: float = 0.0, light: Color | None = None) -> np.ndarray:
+        """`color` as the sky (or another `light`) lights it, faded into the haze: `far` is 0 here and 1 at the horizon."""
+        light = self.ambient if light is None else light
+        return mix(np.asarray(color, float) * light, self.haze, far * 0.72 * self.fading)
 
     def vary(self, color: Color, amount: float = 0.05) -> np.ndarray:
         return np.clip(
