@@ -119,16 +119,3 @@ def test_flux_without_julia_is_a_sentence_that_says_how_to_get_it(study, snakema
     change(study, engines=["flux"])
     run = snakemake(expect=1, env=without_julia)
     assert "Julia was not found" in run.stderr and "julialang.org" in run.stderr
-
-
-@pytest.mark.parametrize(
-    "example", sorted(path.parent.name for path in WORKFLOW.glob("examples/*/config.yaml"))
-)
-def test_the_examples_run_at_a_small_size(example, tmp_path, snakemake):
-    small = tmp_path / "small.yaml"
-    small.write_text("generator: {steps: 1, images_per_prompt: 1, micro_batch: 2}\nfigures: {images: 1}\n")
-    if example not in ("bson32", "transfer"):  # the two that are about Flux
-        small.write_text(small.read_text() + "engines: [torch]\n")
-    snakemake("--configfile", str(WORKFLOW / "examples" / example / "config.yaml"), str(small))
-    assert (tmp_path / "results/report.html").exists()
-    assert list((tmp_path / "results/figures").glob("*/*/model_output.png"))
