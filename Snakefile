@@ -23,12 +23,11 @@ include: "rules/parity.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/record.smk"
-include: "rules/train.smk"
 
 
 rule all:
     default_target: True
     input:
-        "results/report.html",
-        "results/manifest.sha256",
+        RESULTS.report,
+        RESULTS.manifest,
         LOST_IMAGES,

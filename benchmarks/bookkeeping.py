@@ -108,7 +108,7 @@ def draw(rows: list[dict], path: Path) -> None:
     import numpy as np
     from matplotlib.ticker import NullFormatter
 
-    from promptflux.plotting import ACCENT, FAINT, MUTED, Sheet
+    from promptflux.figures.sheet import ACCENT, FAINT, MUTED, Sheet
 
     prompts = np.array([row["prompts"] for row in rows], dtype=float)
     sheet = Sheet(10.4, 3.6)

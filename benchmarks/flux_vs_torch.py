@@ -66,7 +66,7 @@ end
 def main(threads: int, rounds: int, images: int) -> None:
     import torch
 
-    from promptflux.memory import keep_memory
+    from promptflux.runtime.memory import keep_memory
 
     torch.set_num_threads(threads)
     keep_memory()
@@ -97,9 +97,10 @@ def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
     """The files of one classifier: its spec, weights, Flux model, and a tensors file of random images."""
     import numpy as np
 
-    from promptflux.network import load_weights, save_weights, untrained_weights
-    from promptflux.spec import load_spec
-    from promptflux.tensors import write_tensors
+    from promptflux.classifiers.network import untrained_weights
+    from promptflux.classifiers.spec import load_spec
+    from promptflux.classifiers.weights import load_weights, save_weights
+    from promptflux.files.tensors import write_tensors
 
     path = WORKFLOW / f"models/classifiers/{classifier}.yaml"
     spec = load_spec(path, weights_exist=False)
@@ -157,8 +158,9 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
     import h5py
     import torch
 
-    from promptflux.network import Network, load_weights
-    from promptflux.spec import load_spec
+    from promptflux.classifiers.network import Network
+    from promptflux.classifiers.spec import load_spec
+    from promptflux.classifiers.weights import load_weights
 
     spec = load_spec(files["spec"], weights_exist=False)
     network = (

@@ -20,7 +20,7 @@ from measured import WORKFLOW, Run, machine, measured, snakemake, write_table
 
 sys.path.insert(0, str(WORKFLOW / "scripts"))
 
-from promptflux.study import load_study
+from promptflux.study.study import load_study
 
 GUIDANCE = 3.0
 LOOP = """\

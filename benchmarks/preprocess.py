@@ -36,9 +36,9 @@ import figures
 import infer_torch
 import preprocess
 
-from promptflux.inputs import InputSpec
-from promptflux.spec import load_spec
-from promptflux.tensors import write_tensors
+from promptflux.classifiers.spec import load_spec
+from promptflux.files.tensors import write_tensors
+from promptflux.images.inputs import InputSpec
 
 INPUTS = ("gray28", "rgb32", "gray224", "rgb224")
 DRAWN = ("cnn28", "cnn224")

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from flux_vs_torch import julia_versions
 from measured import machine
 
-from promptflux.prompts import read_prompts
-from promptflux.tables import read_predictions, read_table
+from promptflux.files.tables import read_predictions, read_table
+from promptflux.generation.prompts import read_prompts
 
 DOCS = Path(__file__).resolve().parent
 WORKFLOW = DOCS.parent

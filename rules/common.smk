@@ -1,28 +1,30 @@
 # The study: read and checked here, before any rule. What the rules ask of it is defined in
-# scripts/promptflux/study.py.
+# scripts/promptflux/study/study.py.
 
+import os
 import sys
 
 # The folder of this workflow, which another one may use as a module.
 PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
+# The one place where the package is put on a path: for planning, and for every job.
 sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 
-from promptflux.changes import changes, listed
-from promptflux.context import context_warnings, unknown_words, unknown_words_warning
-from promptflux.engines import FLUX_THREADS, choose_engines, flux_of_run
 from promptflux.errors import StudyError
-from promptflux.gpu import visible_gpus
-from promptflux.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
-from promptflux.results import benchmarks, classifier_sections, figures_of, files_of, gallery
-from promptflux.study import load_study
+from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning
+from promptflux.paths import Results
+from promptflux.report.sections import benchmarks, classifier_sections, figures_of, files_of, gallery_rows
+from promptflux.runtime.code import julia_digest, python_digest
+from promptflux.runtime.gpu import visible_gpus
+from promptflux.study.changes import changes, listed
+from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
+from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
+from promptflux.study.stages import compared
+from promptflux.study.study import load_study
 
 JULIA = PROMPTFLUX / "julia"
 
-# The conda environment of each stage, in one place: Snakemake 10 will change how they are named.
-ENVS = {
-    stage: f"../envs/{stage}.yaml"
-    for stage in ("generate", "preprocess", "torch", "julia", "figures", "train")
-}
+# The conda environments, in one place: Snakemake 10 will change how they are named.
+ENVS = {path.stem: f"../envs/{path.name}" for path in (PROMPTFLUX / "envs").glob("*.yaml")}
 
 
 def read_study():
@@ -36,53 +38,53 @@ def read_study():
 def read_engines():
     """The engines that run, and a sentence on them."""
     with_conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
+    threads = STUDY.config["inference"]["threads"]
     try:
-        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda)
-        return choose_engines(STUDY.config["engines"], flux)
+        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda, threads)
+        return choose_engines(STUDY.config["engines"], {"flux": flux})
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")
 
 
 STUDY = read_study()
-# The rules say `results/`; a module statement may put a prefix before it.
-RESULTS = Path(workflow.modifier.path_modifier.replace_prefix("results"))
-ENGINES, ENGINE_NOTE = read_engines()
+# The rules' files; a module statement may put a prefix before them, which is where they lie.
+RESULTS = Results()
+LYING = Results.of(workflow.modifier.path_modifier.replace_prefix(RESULTS("x")))
+RUNNING, ENGINE_NOTE = read_engines()
+INFERENCE = STUDY.config["inference"]
 
 # Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
 # the rules need of it is in STUDY, so nothing of it stays.
 config = {}
 
 
-def images_of(names):
-    """The files of generated images."""
-    return [f"results/images/{name}.png" for name in names]
-
-
 # The images that generate declares, and those that preprocess takes one by one, batch by batch;
 # and those that Snakemake brings to the jobs that look at all. See rules/generate.smk.
 REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
-LOST, EDITED = STUDY.lost_and_edited(RESULTS)
+LOST, EDITED = STUDY.lost_and_edited(LYING)
 GENERATED = {batch: STUDY.image_batches[batch] for batch in STUDY.prompts_of}
 DECLARED_IMAGES, SEEN_IMAGES = [GENERATED] * 2 if REMOTE_STORAGE else (LOST, EDITED)
-BROUGHT_IMAGES = images_of(STUDY.prompt_of_image) if REMOTE_STORAGE else []
-LOST_IMAGES = [file for names in LOST.values() for file in images_of(names)]
+BROUGHT_IMAGES = RESULTS.images(STUDY.prompt_of_image) if REMOTE_STORAGE else []
+LOST_IMAGES = [file for names in LOST.values() for file in RESULTS.images(names)]
 
 # A study of the user's own images alone has no table.
 PROMPTS_TABLES = [str(STUDY.prompts_path)] if STUDY.prompts_path else []
-PREDICTION_TABLES = expand(
-    "results/predictions/{classifier}/{engine}.tsv", classifier=STUDY.classifiers, engine=ENGINES
-)
+PREDICTION_TABLES = [
+    RESULTS.predictions_table(classifier, engine.name)
+    for classifier in STUDY.classifiers
+    for engine in RUNNING
+]
 IMAGES = sum(map(len, STUDY.image_batches.values()))
 
-# The engine that the figures show (its files are like the other's), and how they look.
-FIGURE_ENGINE = ENGINES[0]
+# The engine that the figures show (its files are like the others'), and how they look.
+FIGURE_ENGINE = RUNNING[0].name
 FIGURE_STYLE = {key: STUDY.config["figures"][key] for key in ("colormap", "dpi")}
 
 
 def gpu_of_a_job():
     """1 if jobs of this run can have a GPU, else 0.
 
-    How many GPUs are used at once says `--resources gpu=N`, or else the count of this machine's.
+    How many GPUs are used at once is set by `--resources gpu=N`, or else by the number in this machine.
     """
     if "gpu" not in workflow.global_resources:
         gpus = len(visible_gpus())
@@ -108,6 +110,26 @@ def infer_resource(resource):
     return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
 
 
+# A param of every rule, so that results follow the code that makes them.
+
+
+def code_of(script, *data):
+    """A digest of what runs with a script of scripts/. data: files that it reads, relative to the workflow."""
+    roots = [PROMPTFLUX / "scripts"]
+    return python_digest(PROMPTFLUX / "scripts" / script, roots, [PROMPTFLUX / path for path in data])
+
+
+def julia_code_of(script):
+    """The same of a script of julia/, which runs with the whole package."""
+    return julia_digest([JULIA / script, JULIA / "activate.jl", *JULIA.glob("src/**/*.jl")])
+
+
+def code_of_engine(engine):
+    """The same of the script that runs an engine."""
+    script = Path(engine.script)
+    return julia_code_of(script.name) if script.suffix == ".jl" else code_of(script.name)
+
+
 # What the study reads is local(): it lies where the config says, also if the results go to
 # object storage, or to a folder that a module statement puts before them.
 
@@ -120,13 +142,8 @@ def sources_of(images):
     generated = [image for image in images if image not in STUDY.own_images]
     own = local([STUDY.source(image) for image in images if image in STUDY.own_images])
     batches = [batch for batch, names in GENERATED.items() if not set(names).isdisjoint(generated)]
-    brought = images_of(generated) if REMOTE_STORAGE else []
-    return expand("results/checksums/{batch}.sha256", batch=batches) + own + brought
-
-
-def root_of(file):
-    """What stands before `results/` in the path of a job's file: see scripts/promptflux/results.py."""
-    return file[: file.rindex("results/")]
+    brought = RESULTS.images(generated) if REMOTE_STORAGE else []
+    return [RESULTS.checksums(batch) for batch in batches] + own + brought
 
 
 def spec_of(wildcards):
@@ -142,7 +159,7 @@ def weights_of(wildcards):
 
 def tensors_of(wildcards):
     """The tensors of a batch as a classifier wants them."""
-    return f"results/tensors/{STUDY.classifiers[wildcards.classifier].input.name}/{wildcards.batch}.h5"
+    return RESULTS.tensors(STUDY.classifiers[wildcards.classifier].input.name, wildcards.batch)
 
 
 def prompt_warnings():
@@ -156,8 +173,8 @@ def prompt_warnings():
 
 
 def changes_since_last_run():
-    """What differs from the last complete run, and from the images that it made, a sentence each."""
-    found = changes(STUDY.config, STUDY.prompts, RESULTS / "study.json")
+    """What differs from the last complete run, and from the images that it made, one sentence each."""
+    found = changes(STUDY.config, STUDY.prompts, LYING.study)
     for images, what in (
         (LOST, ("is gone and is made again", "are gone and are made again")),
         (EDITED, ("was edited and is preprocessed again", "were edited and are preprocessed again")),
@@ -180,7 +197,7 @@ if workflow.is_main_process and (sentences := changes_since_last_run()):
 wildcard_constraints:
     batch="[a-z]+[01]*",
     classifier="[A-Za-z0-9][A-Za-z0-9_-]*",
-    engine="torch|flux",
+    engine="|".join(ENGINES),
     image="[A-Za-z0-9][A-Za-z0-9_.-]*",
     input_name="[A-Za-z0-9][A-Za-z0-9_-]*",
 
@@ -191,5 +208,5 @@ onstart:
 
 onsuccess:
     print(ENGINE_NOTE, file=sys.stderr)
-    if (RESULTS / "report.html").is_file():
-        print(f"The report is {(RESULTS / 'report.html').resolve()}", file=sys.stderr)
+    if Path(LYING.report).is_file():
+        print(f"The report is {Path(LYING.report).resolve()}", file=sys.stderr)

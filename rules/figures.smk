@@ -16,11 +16,11 @@ for classifier, spec in STUDY.classifiers.items():
                 name:
                     f"figures_{classifier}_{batch}"
                 input:
-                    tensors=f"results/tensors/{spec.input.name}/{batch}.h5",
-                    predictions=f"results/predictions/{classifier}/{FIGURE_ENGINE}/{batch}.h5",
-                    spec=local(str(spec.path)),
+                    tensors=RESULTS.tensors(spec.input.name, batch),
+                    predictions=RESULTS.predictions(classifier, FIGURE_ENGINE, batch),
+                    model=RESULTS.model(classifier, ENGINES["torch"].model),
                 output:
-                    [
+                    figures=[
                         report(
                             figure,
                             caption="../captions/figure.rst",
@@ -32,9 +32,9 @@ for classifier, spec in STUDY.classifiers.items():
                         for figure in figures_of(spec, image)
                     ],
                 log:
-                    f"results/logs/figures/{classifier}_{batch}.log",
+                    RESULTS.log(f"figures/{classifier}_{batch}"),
                 benchmark:
-                    f"results/benchmarks/figures/{classifier}_{batch}.tsv"
+                    RESULTS.benchmark(f"figures/{classifier}_{batch}")
                 conda:
                     ENVS["figures"]
                 threads: 2
@@ -43,6 +43,7 @@ for classifier, spec in STUDY.classifiers.items():
                     runtime=growing(needs["runtime"]),
                     disk_mb=needs["disk_mb"],
                 params:
+                    code=code_of("figures.py"),
                     images=chosen,
                     style=lambda wildcards: FIGURE_STYLE,
                 message:
@@ -53,18 +54,18 @@ for classifier, spec in STUDY.classifiers.items():
 
 rule confusion:
     input:
-        predictions=f"results/predictions/{{classifier}}/{FIGURE_ENGINE}.tsv",
+        predictions=RESULTS.predictions_table("{classifier}", FIGURE_ENGINE),
         prompts=ancient(local(PROMPTS_TABLES)),
     output:
-        table="results/figures/{classifier}/confusion.tsv",
+        table=RESULTS.confusion_table("{classifier}"),
         figure=report(
-            "results/figures/{classifier}/confusion.png",
+            RESULTS.confusion_figure("{classifier}"),
             caption="../captions/confusion.rst",
             category="Predictions",
             labels={"classifier": "{classifier}", "what": "asked against seen"},
         ),
     log:
-        "results/logs/confusion/{classifier}.log",
+        RESULTS.log("confusion/{classifier}"),
     localrule: True
     conda:
         ENVS["figures"]
@@ -73,6 +74,7 @@ rule confusion:
         runtime=growing(10),
         disk_mb=100,
     params:
+        code=code_of("confusion.py"),
         labels=lambda wildcards: STUDY.classifiers[wildcards.classifier].labels,
         style=lambda wildcards: FIGURE_STYLE,
     message:
@@ -83,13 +85,13 @@ rule confusion:
 
 rule gallery:
     input:
-        sources_of([image for row in gallery(STUDY) for image in row["images"]]),
+        sources_of([image for row in gallery_rows(STUDY) for image in row["images"]]),
     output:
-        report("results/figures/gallery.png", caption="../captions/gallery.rst", category="Images"),
+        figure=report(RESULTS.gallery, caption="../captions/gallery.rst", category="Images"),
     log:
-        "results/logs/gallery.log",
+        RESULTS.log("gallery"),
     benchmark:
-        "results/benchmarks/gallery.tsv"
+        RESULTS.benchmark("gallery")
     conda:
         ENVS["figures"]
     resources:
@@ -97,11 +99,12 @@ rule gallery:
         runtime=growing(10 + IMAGES // 100),
         disk_mb=100,
     params:
-        rows=lambda wildcards: gallery(STUDY),
+        code=code_of("gallery.py"),
+        rows=lambda wildcards: gallery_rows(STUDY),
         # Snakemake compares no params that depend on the output: another place is no change.
         sources=lambda wildcards, output: {
-            image: STUDY.source(image, root_of(output[0]))
-            for row in gallery(STUDY)
+            image: STUDY.source(image, Results.of(output.figure))
+            for row in gallery_rows(STUDY)
             for image in row["images"]
         },
         total=len(STUDY.prompts) + bool(STUDY.own_images),

@@ -23,12 +23,12 @@ for batch, prompts in STUDY.prompts_of.items():
             prompts=ancient(local(str(STUDY.prompts_path))),
             model=local(STUDY.generator.files()),
         output:
-            images=update(images_of(DECLARED_IMAGES.get(batch, []))),
-            checksums=f"results/checksums/{batch}.sha256",
+            images=update(RESULTS.images(DECLARED_IMAGES.get(batch, []))),
+            checksums=RESULTS.checksums(batch),
         log:
-            f"results/logs/generate/{batch}.log",
+            RESULTS.log(f"generate/{batch}"),
         benchmark:
-            f"results/benchmarks/generate/{batch}.tsv"
+            RESULTS.benchmark(f"generate/{batch}")
         conda:
             ENVS["generate"]
         threads: STUDY.generator.threads
@@ -38,7 +38,8 @@ for batch, prompts in STUDY.prompts_of.items():
             disk_mb=needs["disk_mb"],
             gpu={"auto": GPU, "cuda": 1}.get(STUDY.generator.device, 0),
         params:
-            images=STUDY.image_batches[batch],
+            code=code_of("generate.py"),
+            names=STUDY.image_batches[batch],
             request=STUDY.request_digest(batch),
             settings=lambda wildcards: STUDY.generator.settings(),
         message:

@@ -1,81 +1,61 @@
-# Tensors to predictions, by one engine or by both, which write the same.
+# Tensors to predictions, by each engine, which all write the same.
 #
-# in:  results/tensors/{input}/{batch}.h5, the spec, results/models/{classifier}.h5 or .bson
+# in:  results/tensors/{input}/{batch}.h5, results/models/{classifier}.h5 or .bson
 # out: results/predictions/{classifier}/{engine}/{batch}.h5  logits, probabilities, layer outputs
-#      results/predictions/{classifier}/{engine}.tsv         a row an image
+#      results/predictions/{classifier}/{engine}.tsv         one row per image
 
 
-rule infer_torch:
-    input:
-        tensors=tensors_of,
-        spec=spec_of,
-        weights="results/models/{classifier}.h5",
-    output:
-        "results/predictions/{classifier}/torch/{batch}.h5",
-    log:
-        "results/logs/infer_torch/{classifier}/{batch}.log",
-    benchmark:
-        "results/benchmarks/infer_torch/{classifier}/{batch}.tsv"
-    conda:
-        ENVS["torch"]
-    threads: 2
-    resources:
-        mem_mb=infer_resource("mem_mb"),
-        runtime=infer_resource("runtime"),
-        disk_mb=infer_resource("disk_mb"),
-        gpu=GPU,
-    params:
-        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
-    message:
-        "Running {wildcards.classifier} on {wildcards.batch} in PyTorch"
-    script:
-        "../scripts/infer_torch.py"
+for engine in ENGINES.values():
 
-
-rule infer_flux:
-    input:
-        tensors=tensors_of,
-        spec=spec_of,
-        model="results/models/{classifier}.bson",
-    output:
-        "results/predictions/{classifier}/flux/{batch}.h5",
-    log:
-        "results/logs/infer_flux/{classifier}/{batch}.log",
-    benchmark:
-        "results/benchmarks/infer_flux/{classifier}/{batch}.tsv"
-    conda:
-        ENVS["julia"]
-    threads: FLUX_THREADS
-    resources:
-        mem_mb=infer_resource("mem_mb"),
-        runtime=infer_resource("runtime"),
-        disk_mb=infer_resource("disk_mb"),
-        gpu=GPU,
-    params:
-        layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
-    message:
-        "Running {wildcards.classifier} on {wildcards.batch} in Flux"
-    script:
-        "../julia/infer_flux.jl"
+    rule:
+        name:
+            engine.stage
+        input:
+            tensors=tensors_of,
+            model=RESULTS.model("{classifier}", engine.model),
+        output:
+            predictions=RESULTS.predictions("{classifier}", engine.name, "{batch}"),
+        log:
+            RESULTS.log(f"{engine.stage}/{{classifier}}/{{batch}}"),
+        benchmark:
+            RESULTS.benchmark(f"{engine.stage}/{{classifier}}/{{batch}}")
+        conda:
+            ENVS[engine.environment]
+        threads: INFERENCE["threads"]
+        resources:
+            mem_mb=infer_resource("mem_mb"),
+            runtime=infer_resource("runtime"),
+            disk_mb=infer_resource("disk_mb"),
+            gpu=GPU,
+        params:
+            script=engine.script,
+            code=code_of_engine(engine),
+            layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
+            micro_batch=INFERENCE["micro_batch"],
+            kernels=INFERENCE["flux_kernels"] if engine.name == "flux" else None,
+        message:
+            f"Running {{wildcards.classifier}} on {{wildcards.batch}} in {engine.title}"
+        script:
+            "../{params.script}"  # a name of the loop would be that of its last turn
 
 
 rule predictions:
     input:
-        generated=[f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5" for batch in STUDY.prompts_of],
+        generated=[RESULTS.predictions("{classifier}", "{engine}", batch) for batch in STUDY.prompts_of],
         own=[
-            f"results/predictions/{{classifier}}/{{engine}}/{batch}.h5"
+            RESULTS.predictions("{classifier}", "{engine}", batch)
             for batch in STUDY.image_batches
             if batch not in STUDY.prompts_of
         ],
     output:
-        report(
-            "results/predictions/{classifier}/{engine}.tsv",
+        table=report(
+            RESULTS.predictions_table("{classifier}", "{engine}"),
             caption="../captions/predictions.rst",
             category="Predictions",
             labels={"classifier": "{classifier}", "what": "table ({engine})"},
         ),
     log:
-        "results/logs/predictions/{classifier}_{engine}.log",
+        RESULTS.log("predictions/{classifier}_{engine}"),
     localrule: True
     conda:
         ENVS["preprocess"]
@@ -83,6 +63,8 @@ rule predictions:
         mem_mb=growing(1000),
         runtime=growing(10 + IMAGES // 1000),
         disk_mb=100,
+    params:
+        code=code_of("predictions.py"),
     message:
         "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     script:

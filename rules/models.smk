@@ -1,7 +1,7 @@
 # Classifier specs and their weights to the files that the engines load.
 #
 # in:  models/classifiers/{classifier}.yaml and the weights or checkpoint that it names
-# out: results/models/{classifier}.h5    weights under the spec's layer names (PyTorch's shapes)
+# out: results/models/{classifier}.h5    the network, resolved, and its weights (PyTorch's shapes)
 #      results/models/{classifier}.bson  the same for Flux
 #      results/models/{classifier}_architecture.txt, ..._architecture_torch.txt
 
@@ -11,18 +11,20 @@ rule import_weights:
         spec=spec_of,
         weights=weights_of,
     output:
-        weights="results/models/{classifier}.h5",
-        architecture="results/models/{classifier}_architecture_torch.txt",
+        model=RESULTS.model("{classifier}", ENGINES["torch"].model),
+        architecture=RESULTS.model("{classifier}", ENGINES["torch"].architecture),
     log:
-        "results/logs/import_weights/{classifier}.log",
+        RESULTS.log("import_weights/{classifier}"),
     benchmark:
-        "results/benchmarks/import_weights/{classifier}.tsv"
+        RESULTS.benchmark("import_weights/{classifier}")
     conda:
         ENVS["torch"]
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
         disk_mb=1000,
+    params:
+        code=code_of("import_weights.py"),
     message:
         "Importing the weights of {wildcards.classifier}"
     script:
@@ -31,21 +33,22 @@ rule import_weights:
 
 rule export_bson:
     input:
-        spec=spec_of,
-        weights="results/models/{classifier}.h5",
+        weights=RESULTS.model("{classifier}", ENGINES["torch"].model),
     output:
-        model="results/models/{classifier}.bson",
-        architecture="results/models/{classifier}_architecture.txt",
+        model=RESULTS.model("{classifier}", ENGINES["flux"].model),
+        architecture=RESULTS.model("{classifier}", ENGINES["flux"].architecture),
     log:
-        "results/logs/export_bson/{classifier}.log",
+        RESULTS.log("export_bson/{classifier}"),
     benchmark:
-        "results/benchmarks/export_bson/{classifier}.tsv"
+        RESULTS.benchmark("export_bson/{classifier}")
     conda:
         ENVS["julia"]
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
         disk_mb=1000,
+    params:
+        code=julia_code_of("export_bson.jl"),
     message:
         "Writing the Flux model of {wildcards.classifier}"
     script:

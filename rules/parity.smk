@@ -1,32 +1,41 @@
-# The two engines, compared layer by layer.
+# Each engine compared with the reference, layer by layer.
 #
-# in:  results/predictions/{classifier}/{flux,torch}/{batch}.h5
-# out: results/parity/{classifier}.tsv and .png; more than 1e-5 of a layer's largest value, or 1e-4 in a probability, fails the run
+# in:  results/predictions/{classifier}/{engine}/{batch}.h5
+# out: results/parity/{classifier}/{engine}.tsv and .png; more than 1e-5 of a layer's largest value, or 1e-4
+#      in a probability, fails the run
 
 
 rule parity:
     input:
-        flux=[f"results/predictions/{{classifier}}/flux/{batch}.h5" for batch in STUDY.image_batches],
-        torch=[f"results/predictions/{{classifier}}/torch/{batch}.h5" for batch in STUDY.image_batches],
+        predictions=[RESULTS.predictions("{classifier}", "{engine}", batch) for batch in STUDY.image_batches],
+        reference=[
+            RESULTS.predictions("{classifier}", REFERENCE.name, batch) for batch in STUDY.image_batches
+        ],
     output:
-        table="results/parity/{classifier}.tsv",
+        table=RESULTS.parity_table("{classifier}", "{engine}"),
         figure=report(
-            "results/parity/{classifier}.png",
+            RESULTS.parity_figure("{classifier}", "{engine}"),
             caption="../captions/parity.rst",
-            category="Flux against PyTorch",
-            labels={"classifier": "{classifier}"},
+            category="Engines compared",
+            labels={"classifier": "{classifier}", "engine": "{engine}"},
         ),
     log:
-        "results/logs/parity/{classifier}.log",
+        RESULTS.log("parity/{classifier}/{engine}"),
     benchmark:
-        "results/benchmarks/parity/{classifier}.tsv"
+        RESULTS.benchmark("parity/{classifier}/{engine}")
+    wildcard_constraints:
+        engine="|".join(name for name in ENGINES if name != REFERENCE.name),
     conda:
         ENVS["figures"]
     resources:
         mem_mb=growing(2000),
         runtime=growing(10 + IMAGES // 200),
         disk_mb=100,
+    params:
+        code=code_of("parity.py"),
+        titles=lambda wildcards: [ENGINES[wildcards.engine].title, REFERENCE.title],
+        style=lambda wildcards: FIGURE_STYLE,
     message:
-        "Comparing Flux with PyTorch on {wildcards.classifier}"
+        f"Comparing {{wildcards.engine}} with {REFERENCE.name} on {{wildcards.classifier}}"
     script:
         "../scripts/parity.py"

@@ -11,18 +11,16 @@ for batch, images in STUDY.image_batches.items():
         name:
             f"preprocess_{batch}"
         input:
-            checksums=[f"results/checksums/{batch}.sha256"] if batch in STUDY.prompts_of else [],
-            images=images_of(SEEN_IMAGES.get(batch, [])),
+            checksums=[RESULTS.checksums(batch)] if batch in STUDY.prompts_of else [],
+            images=RESULTS.images(SEEN_IMAGES.get(batch, [])),
             own=local([STUDY.source(image) for image in images if image in STUDY.own_images]),
         output:
-            tensors=f"results/tensors/{{input_name}}/{batch}.h5",
-            pictures=[
-                f"results/preprocessed/{{input_name}}/{image}.png" for image in images if REMOTE_STORAGE
-            ],
+            tensors=RESULTS.tensors("{input_name}", batch),
+            pictures=[RESULTS.preprocessed("{input_name}", image) for image in images if REMOTE_STORAGE],
         log:
-            f"results/logs/preprocess/{{input_name}}/{batch}.log",
+            RESULTS.log(f"preprocess/{{input_name}}/{batch}"),
         benchmark:
-            f"results/benchmarks/preprocess/{{input_name}}/{batch}.tsv"
+            RESULTS.benchmark(f"preprocess/{{input_name}}/{batch}")
         conda:
             ENVS["preprocess"]
         threads: 4
@@ -31,7 +29,8 @@ for batch, images in STUDY.image_batches.items():
             runtime=growing(needs["runtime"]),
             disk_mb=needs["disk_mb"],
         params:
-            images=images,
+            code=code_of("preprocess.py"),
+            names=images,
             input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].to_dict(),
             on_bad_image=STUDY.config["on_bad_image"],
         message:

@@ -8,14 +8,14 @@
 
 rule record:
     input:
-        checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
+        checksums=[RESULTS.checksums(batch) for batch in STUDY.prompts_of],
         tables=PREDICTION_TABLES,
         prompts=local(PROMPTS_TABLES),
     output:
-        manifest="results/manifest.sha256",
-        study="results/study.json",
+        manifest=RESULTS.manifest,
+        study=RESULTS.study,
     log:
-        "results/logs/record.log",
+        RESULTS.log("record"),
     conda:
         ENVS["preprocess"]
     resources:
@@ -23,6 +23,7 @@ rule record:
         runtime=growing(10),
         disk_mb=10,
     params:
+        code=code_of("record.py"),
         config=lambda wildcards: STUDY.config,
     message:
         "Recording what was asked and what was made"
@@ -32,14 +33,14 @@ rule record:
 
 rule verify:
     input:
-        checksums=expand("results/checksums/{batch}.sha256", batch=STUDY.prompts_of),
+        checksums=[RESULTS.checksums(batch) for batch in STUDY.prompts_of],
         tables=PREDICTION_TABLES,
         images=BROUGHT_IMAGES,
-        reference=local(STUDY.reference_files),
+        reference_files=local(STUDY.reference_files),
     output:
-        "results/verify.tsv",
+        verified=RESULTS.verified,
     log:
-        "results/logs/verify.log",
+        RESULTS.log("verify"),
     conda:
         ENVS["preprocess"]
     resources:
@@ -47,6 +48,7 @@ rule verify:
         runtime=growing(30),
         disk_mb=10,
     params:
+        code=code_of("verify.py"),
         reference=str(STUDY.reference) if STUDY.reference else None,
     message:
         "Comparing the images and predictions with {params.reference}"

@@ -6,21 +6,21 @@
 
 rule report:
     input:
-        files_of(classifier_sections(STUDY, ENGINES)),
-        study="results/study.json",
-        gallery="results/figures/gallery.png",
-        verified="results/verify.tsv" if STUDY.reference else [],
+        files_of(classifier_sections(STUDY, RUNNING)),
+        study=RESULTS.study,
+        gallery=RESULTS.gallery,
+        verified=RESULTS.verified if STUDY.reference else [],
         images=BROUGHT_IMAGES,
-        tensors=expand(
-            "results/tensors/{input_name}/{batch}.h5", input_name=STUDY.inputs, batch=STUDY.image_batches
-        ),
+        tensors=[
+            RESULTS.tensors(input_name, batch)
+            for input_name in STUDY.inputs
+            for batch in STUDY.image_batches
+        ],
     output:
-        report="results/report.html",
-        times=report(
-            "results/figures/where_the_time_went.png", caption="../captions/times.rst", category="Times"
-        ),
+        report=RESULTS.report,
+        times=report(RESULTS.times_figure, caption="../captions/times.rst", category="Times"),
     log:
-        "results/logs/report.log",
+        RESULTS.log("report"),
     conda:
         ENVS["figures"]
     resources:
@@ -28,10 +28,12 @@ rule report:
         runtime=growing(10 + IMAGES // 100),
         disk_mb=1000,
     params:
-        engines=ENGINES,
+        code=code_of("report.py", "scripts/promptflux/report/page.html.j2"),
+        engines={engine.name: engine.title for engine in RUNNING},
         engine_note=ENGINE_NOTE,
-        classifiers=lambda wildcards, output: classifier_sections(STUDY, ENGINES, root_of(output.report)),
-        benchmarks=lambda wildcards, output: benchmarks(STUDY, ENGINES, root_of(output.report)),
+        classifiers=lambda wildcards, output: classifier_sections(STUDY, RUNNING, Results.of(output.report)),
+        benchmarks=lambda wildcards, output: benchmarks(STUDY, RUNNING, Results.of(output.report)),
+        style=lambda wildcards: FIGURE_STYLE,
     message:
         "Writing the report"
     script:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +19,26 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import MaxNLocator
 
-from promptflux import plotting
+from promptflux.classifiers.weights import load_description
 from promptflux.errors import StudyError
-from promptflux.inputs import InputSpec
-from promptflux.job import progress
-from promptflux.plotting import ACCENT, CHANNEL_COLOURS, FAINT, INK, MUTED, QUIET, Sheet, Style
-from promptflux.spec import load_spec
-from promptflux.tensors import open_predictions, open_tensors
-from promptflux.thumbnails import displayed
+from promptflux.figures.sheet import (
+    ACCENT,
+    CHANNEL_COLOURS,
+    FAINT,
+    INK,
+    MUTED,
+    QUIET,
+    Sheet,
+    Style,
+    head,
+    show_picture,
+)
+from promptflux.figures.text import shorten, text_width
+from promptflux.files.predictions import open_predictions
+from promptflux.files.tensors import open_tensors
+from promptflux.images.inputs import InputSpec
+from promptflux.images.thumbnails import displayed
+from promptflux.runtime.job import progress, run
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB, ITU-R BT.601-7, section 2.5.1
 MOST_CHANNELS = 256  # drawn of one layer
@@ -71,19 +82,19 @@ def main(
     *,
     tensors: str,
     predictions: str,
-    spec: str,
+    model: str,
     images: Sequence[str],
-    folder: str,
-    threads: int = 1,
-    style: Mapping = MappingProxyType({}),
+    figures: Sequence[str],
+    threads: int,
+    style: Mapping,
 ) -> None:
-    """Write the figures of `images` to `folder/{image}/`.
+    """Write the figures of `images` to `figures`, each in a folder of its own.
 
     tensors, predictions: HDF5 files of one batch, the latter of one engine and with the
-    layers of `images`. spec: the classifier's YAML. style: the fields of `plotting.Style`.
+    layers of `images`. model: the classifier's model file. style: the fields of `Style`.
     Raises StudyError if an image, its layers or the colormap is missing.
     """
-    draw = partial(draw_image, tensors, predictions, spec, Path(folder), Style(**style))
+    draw = partial(draw_image, tensors, predictions, model, Path(figures[0]).parents[1], Style(**style))
     workers = min(threads, len(images))
     # Only a forked process can take part: a spawned one would run the calling script once more.
     if workers > 1 and "fork" in get_all_start_methods():
@@ -94,9 +105,9 @@ def main(
             draw(image)
 
 
-def draw_image(tensors: str, predictions: str, spec: str, folder: Path, style: Style, image: str) -> None:
+def draw_image(tensors: str, predictions: str, model: str, folder: Path, style: Style, image: str) -> None:
     """Write all figures of one image to `folder/{image}/`."""
-    subject = read_subject(tensors, predictions, spec, image)
+    subject = read_subject(tensors, predictions, model, image)
     folder = folder / image
     loaded_image(subject).save(folder / "loaded_image_verification.png", style.dpi)
     visualizations(subject, style).save(folder / "input_image_visualizations.png", style.dpi)
@@ -106,13 +117,13 @@ def draw_image(tensors: str, predictions: str, spec: str, folder: Path, style: S
     model_output(subject).save(folder / "model_output.png", style.dpi)
 
 
-def read_subject(tensors: str, predictions: str, spec: str, image: str) -> Subject:
+def read_subject(tensors: str, predictions: str, model: str, image: str) -> Subject:
     """Read what the figures of one image need."""
     with open_tensors(tensors) as file:
         row = row_of(image, file.names, tensors)
         tensor, input_spec, problem = file.images[row], file.input, file.problems[row]
         source_size, source_mode = tuple(map(int, file.source_size[row])), file.source_mode[row]
-    convolutions = [layer for layer in load_spec(spec, weights_exist=False).layers if layer.kind == "conv"]
+    convolutions = load_description(model).layers_of("conv")
     with open_predictions(predictions) as file:
         place = row_of(image, file.names, predictions)
         row = row_of(image, file.layer_images, f"{predictions}, layer_images")
@@ -125,7 +136,7 @@ def read_subject(tensors: str, predictions: str, spec: str, image: str) -> Subje
             source_mode=source_mode,
             problem=problem,
             maps={layer.name: file.layers[layer.name][row] for layer in convolutions},
-            activations={layer.name: layer.settings["activation"] for layer in convolutions},
+            activations={layer.name: layer.activation for layer in convolutions},
             labels=file.labels,
             predicted=int(file.logits[place].argmax()),
             probabilities=file.probabilities[place],
@@ -144,12 +155,12 @@ def row_of(image: str, names: Sequence[str], where: str) -> int:
 
 def loaded_image(subject: Subject) -> Sheet:
     """The tensor as a picture, the histogram of its values and the facts about it."""
-    top = plotting.head(subject.alarm) + 0.1
+    top = head(subject.alarm) + 0.1
     sheet = Sheet(9.6, top + 3.1)
     sheet.title(subject.name, f"The image as {subject.classifier} receives it", subject.alarm)
 
     axes = sheet.axes(0.3, top, 2.75, 2.75)
-    plotting.show_picture(axes, subject.picture)
+    show_picture(axes, subject.picture)
 
     axes = sheet.axes(3.75, top + 0.02, 2.65, 2.35)
     histogram(axes, subject.tensor)
@@ -200,13 +211,13 @@ def visualizations(subject: Subject, style: Style) -> Sheet:
     gray = np.clip(subject.picture @ LUMINANCE, 0.0, 1.0)  # rounding can carry white beyond 1
     kind = "Gray values" if len(subject.tensor) == 1 else "Luminance"
     colours, norm = style.colours, Normalize(0, 1)
-    top = plotting.head(subject.alarm) + 0.28
+    top = head(subject.alarm) + 0.28
     sheet = Sheet(12.95, top + 2.85)
     sheet.title(subject.name, f"{kind} of the image as {subject.classifier} receives it", subject.alarm)
 
     left, side = (0.3, 3.15, 6.0), 2.4
     axes = sheet.axes(left[0], top, side, side, title="image")
-    plotting.show_picture(axes, subject.picture)
+    show_picture(axes, subject.picture)
 
     axes = sheet.axes(left[1], top, side, side, title="heatmap", anchor="NW")
     sharp = "nearest" if max(gray.shape) <= 96 else "auto"
@@ -278,7 +289,7 @@ def feature_maps(subject: Subject, layer: str, style: Style) -> Sheet:
     colours, (norm, extend) = style.colours, shared_scale(maps)
 
     grid = Grid.of(len(drawn), height / width)
-    top = plotting.head(subject.alarm) + 0.1
+    top = head(subject.alarm) + 0.1
     sheet = Sheet(max(3.3 + grid.width + 1.1, 8.0), top + max(grid.height, 2.8) + 0.3)
     parts = [f"{channels} {'channel' if channels == 1 else 'channels'} of {height} × {width}"]
     if dead.any():
@@ -289,7 +300,7 @@ def feature_maps(subject: Subject, layer: str, style: Style) -> Sheet:
     sheet.title(title, " · ".join(parts), subject.alarm)
 
     axes = sheet.axes(0.3, top + grid.label, 2.6, 2.6)
-    plotting.show_picture(axes, subject.picture)
+    show_picture(axes, subject.picture)
 
     axes = sheet.axes(3.3, top, grid.width, grid.height)
     axes.axis("off")
@@ -416,15 +427,15 @@ def model_output(subject: Subject) -> Sheet:
         subtitle = f"The {MOST_LABELS} most probable of {len(probabilities)} labels, in the labels' order"
     answer = f"{subject.classifier} says {subject.labels[best]} ({probabilities[best]:.1%})"
 
-    names = [plotting.shorten(subject.labels[index], 2.2, 8.5) for index in shown]
-    names_width = max(plotting.text_width(name, 8.5) for name in names) + 0.12
-    top = plotting.head(subject.alarm) + 0.1
+    names = [shorten(subject.labels[index], 2.2, 8.5) for index in shown]
+    names_width = max(text_width(name, 8.5) for name in names) + 0.12
+    top = head(subject.alarm) + 0.1
     bars_height = max(2.5, 0.27 * len(shown))
     sheet = Sheet(3.25 + names_width + 4.1 + 0.75, top + bars_height + 0.62)
     sheet.title(f"{subject.name}: {answer}", subtitle, subject.alarm)
 
     axes = sheet.axes(0.3, top, 2.5, 2.5)
-    plotting.show_picture(axes, subject.picture)
+    show_picture(axes, subject.picture)
 
     axes = sheet.axes(3.25 + names_width, top, 4.1, bars_height)
     colours = [ACCENT if index == best else QUIET for index in shown]
@@ -447,15 +458,4 @@ def model_output(subject: Subject) -> Sheet:
 
 
 if "snakemake" in globals():
-    from promptflux.job import job
-
-    with job(snakemake):  # noqa: F821
-        main(
-            tensors=snakemake.input.tensors,  # noqa: F821
-            predictions=snakemake.input.predictions,  # noqa: F821
-            spec=snakemake.input.spec,  # noqa: F821
-            images=snakemake.params.images,  # noqa: F821
-            folder=str(Path(snakemake.output[0]).parents[1]),  # noqa: F821
-            threads=snakemake.threads,  # noqa: F821
-            style=snakemake.params.style,  # noqa: F821
-        )
+    run(main, snakemake)

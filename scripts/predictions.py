@@ -1,13 +1,14 @@
-"""Create the table of a classifier's predictions: a row an image, a column a label."""
+"""Create the table of a classifier's predictions: one row per image, one column per label."""
 
 from collections.abc import Sequence
 
 from promptflux.errors import StudyError
-from promptflux.files import whole
-from promptflux.tensors import open_predictions
+from promptflux.files.predictions import open_predictions
+from promptflux.files.whole import whole
+from promptflux.runtime.job import run
 
 
-def main(*, generated: Sequence[str], own: Sequence[str], output: str) -> None:
+def main(*, generated: Sequence[str], own: Sequence[str], table: str) -> None:
     """Gather predictions files into one table: of generated images `{prompt}_{k}`, then of the user's own.
 
     The rows are sorted by prompt and k, then by name, so that the batches leave no trace.
@@ -32,17 +33,10 @@ def main(*, generated: Sequence[str], own: Sequence[str], output: str) -> None:
                 place = (not prompt, prompt, int(k), name)
                 rows.append((place, [name, prompt, batch.labels[index], *values]))
     lines = [cells for _, cells in sorted(rows)]
-    with whole(output) as partial:
+    with whole(table) as partial:
         text = "".join("\t".join(cells) + "\n" for cells in [header, *lines])
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 if "snakemake" in globals():
-    from promptflux.job import job
-
-    with job(snakemake):  # noqa: F821
-        main(
-            generated=snakemake.input.generated,  # noqa: F821
-            own=snakemake.input.own,  # noqa: F821
-            output=snakemake.output[0],  # noqa: F821
-        )
+    run(main, snakemake)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from promptflux.changes import asked
-from promptflux.checksums import read_checksums, write_checksums
-from promptflux.files import sha256_of_file, whole
-from promptflux.prompts import read_prompts
+from promptflux.files.checksums import read_checksums, write_checksums
+from promptflux.files.whole import sha256_of_file, whole
+from promptflux.generation.prompts import read_prompts
+from promptflux.paths import Results
+from promptflux.runtime.job import run
+from promptflux.study.changes import asked
 
 
 def main(
@@ -16,17 +17,17 @@ def main(
     tables: Sequence[str],
     prompts: Sequence[str],
     config: Mapping,
-    folder: str,
     manifest: str,
     study: str,
 ) -> None:
     """Write the SHA-256 of each image and table to `manifest`, sorted, and the config and prompts to `study`.
 
-    checksums: the lists of the batches. tables: files below `folder`, the results. prompts:
+    checksums: the lists of the batches. tables: files of the same results as `manifest`. prompts:
     the prompts table, if there is one.
     """
+    results = Results.of(manifest)
     sums = {name: digest for path in checksums for name, digest in read_checksums(path).items()}
-    sums |= {str(Path(table).relative_to(folder)): sha256_of_file(table) for table in tables}
+    sums |= {results.name(table): sha256_of_file(table) for table in tables}
     write_checksums(manifest, dict(sorted(sums.items())))
     rows = [prompt for table in prompts for prompt in read_prompts(table)]
     with whole(study) as partial:
@@ -34,15 +35,4 @@ def main(
 
 
 if "snakemake" in globals():
-    from promptflux.job import job
-
-    with job(snakemake):  # noqa: F821
-        main(
-            checksums=snakemake.input.checksums,  # noqa: F821
-            tables=snakemake.input.tables,  # noqa: F821
-            prompts=snakemake.input.prompts,  # noqa: F821
-            config=snakemake.params.config,  # noqa: F821
-            folder=str(Path(snakemake.output.manifest).parent),  # noqa: F821
-            manifest=snakemake.output.manifest,  # noqa: F821
-            study=snakemake.output.study,  # noqa: F821
-        )
+    run(main, snakemake)

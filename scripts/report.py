@@ -1,419 +1,50 @@
 """Create the report: one HTML page, with everything in it, on what was asked and what came out."""
 
 import json
-import os
-import platform
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import metadata
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
-import numpy as np
-import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
-
-import promptflux
-from promptflux.files import whole
-from promptflux.inputs import InputSpec
-from promptflux.limits import MOST_PROMPTS
-from promptflux.prompts import Prompt, image_names
-from promptflux.provenance import read_provenance
-from promptflux.tables import Prediction, read_predictions, read_table
-from promptflux.tensors import open_predictions, open_tensors
-from promptflux.thumbnails import data_uri, displayed, scaled, thumbnail
-from promptflux.times import draw_times, read_times, seconds
-
-# A study of a thousand prompts must still open in a browser.
-MOST_THUMBNAILS = 60
-MOST_PREDICTIONS = 200
-MOST_DIFFERENCES = 50
-MOST_DRAWN_IMAGES = 8  # images a classifier whose figures are in the page
-DPI = 130  # of a figure that does not say
-
-PACKAGES = (
-    *("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "h5py"),
-    *("matplotlib", "jinja2", "pyyaml", "snakemake"),
-)
-ENGINES = {"torch": "PyTorch", "flux": "Flux"}
-CAPTIONS = {
-    "loaded_image_verification": (
-        "What the network got: the tensor as a picture, how often each value occurs in it, and where it came "
-        "from. A wrong crop, swapped colours or values out of range would show here."
-    ),
-    "input_image_visualizations": (
-        "The brightness of this picture in three ways: as colours, as lines of equal brightness, and as a "
-        "landscape in which bright is high. All three share the colour bar."
-    ),
-    "feature_maps": (
-        "Each tile is one channel of convolution {number}: it is bright where the channel finds its pattern. All "
-        "tiles share the colour bar, so they can be compared; a crossed-out one found nothing in this image."
-    ),
-    "model_output": (
-        "The answer: one bar a label, adding up to 100%. The dark bar is the prediction; bars of similar "
-        "length mean that the network was unsure."
-    ),
-}
-CONVOLUTION = re.compile(r"conv_layer_(\d+)_feature_maps")
+from promptflux.paths import Results
+from promptflux.report.page import prompt_sections, write_page
+from promptflux.runtime.job import run
 
 
 def main(
     *,
-    study: Mapping,
-    prompts: Sequence[Mapping],
+    study: str,
+    engines: Mapping[str, str],
+    engine_note: str,
     gallery: str,
     classifiers: Sequence[Mapping],
     tensors: Sequence[str],
     benchmarks: Mapping[str, Sequence[str]],
-    verified: str | None,
-    output: str,
-    times_figure: str,
+    verified: str | None = None,
+    report: str,
+    times: str,
+    style: Mapping,
 ) -> None:
-    """Write the report to `output`; links in it are relative to its folder.
+    """Write the page `report` and the figure `times` of where the time went.
 
-    study: `config`, `engines`, `engine_note` and, if wanted, `title`. prompts: of each its
-    `name`, `prompt`, `negative_prompt`, `seed` and the paths of its `images`. gallery: a PNG.
-    classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
-    its `architecture`, `confusion`, `parity` and `parity_figure` (or None), `predictions`
-    (engine -> table) and `figures` (a list of `image` and `paths`); if known, `accuracy` (0..1)
-    and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
-    stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
-    `verify`, if there is one. times_figure: a PNG that is drawn of the benchmarks.
+    study: what was asked, as `record` wrote it. engines: the name of each that ran, and its title.
+    For the rest see `write_page`.
     """
-    folder = Path(output).parent
-    sources = read_sources(tensors)
-    paths = {
-        name: path
-        for prompt in prompts
-        for name, path in zip(names_of(prompt), prompt["images"], strict=True)
-    }
-    own = [name for name in sources if name not in paths]
-    thumbnails = make_thumbnails(chosen_for_thumbnails(prompts, own), paths, sources)
-    times = read_times(benchmarks)
-    draw_times(times, times_figure)
-    environment = Environment(
-        loader=FileSystemLoader(Path(promptflux.__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    asked = json.loads(Path(study).read_text(encoding="utf-8"))
+    generator = asked["config"]["generator"]
+    write_page(
+        study={"config": asked["config"], "engines": engines, "engine_note": engine_note},
+        prompts=prompt_sections(
+            asked["prompts"], generator["seed"], generator["images_per_prompt"], Results.of(report)
+        ),
+        gallery=gallery,
+        classifiers=classifiers,
+        tensors=tensors,
+        benchmarks=benchmarks,
+        verified=verified,
+        output=report,
+        times_figure=times,
+        style=style,
     )
-    environment.filters |= {
-        "seconds": seconds,
-        "percent": percent,
-        "engine": lambda name: ENGINES.get(name, name),
-    }
-    page = environment.get_template("report.html.j2").render(
-        title=study.get("title") or "promptflux study",
-        study=study,
-        config=yaml.safe_dump(dict(study["config"]), sort_keys=False, allow_unicode=True, width=100),
-        prompts=[{**prompt, "images": names_of(prompt)} for prompt in prompts[:MOST_PROMPTS]],
-        prompt_count=len(prompts),
-        image_count=len(paths.keys() | sources.keys()),
-        own_images={name: sources[name] for name in own},
-        problems={name: source.problem for name, source in sources.items() if source.problem},
-        thumbnails=thumbnails,
-        image_folder=link(next(iter(paths.values())), folder, parent=True) if paths else None,
-        gallery=picture(gallery),
-        classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
-        times=times,
-        times_figure=picture(times_figure),
-        verified=read_verified(verified) if verified else None,
-        made_with=common_provenance([paths[name] for name in thumbnails if name in paths]),
-        versions=versions(),
-        engines=engine_versions(classifiers),
-    )
-    with whole(output) as path:
-        # A lone surrogate, from a file name that is not UTF-8, becomes a question mark.
-        path.write_text(page, encoding="utf-8", errors="replace")
-
-
-# What was asked ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an image came from: its tensors file and row, (height, width), mode, problem."""
-
-    tensors: str
-    row: int
-    size: tuple[int, int]
-    mode: str
-    problem: str
-
-
-def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
-    """The source of each image, by name; of an image in several files, the one with the most detail."""
-    sources: dict[str, Source] = {}
-    detail: dict[str, int] = {}
-    for path in tensors:
-        with open_tensors(path) as file:
-            values = int(np.prod(file.images.shape[1:]))
-            facts = zip(file.names, file.source_size.tolist(), file.source_mode, file.problems, strict=True)
-            for row, (name, size, mode, problem) in enumerate(facts):
-                if values > detail.get(name, 0):
-                    detail[name] = values
-                    sources[name] = Source(path, row, tuple(size), mode, problem)
-    return sources
-
-
-def prompt_sections(rows: Sequence[Mapping], seed: int, images_per_prompt: int, results: Path) -> list[dict]:
-    """What the page shows of each prompt, a row of the prompts table, from the results folder; see `main`."""
-    return [
-        {
-            "name": prompt.name,
-            "prompt": prompt.prompt,
-            "negative_prompt": prompt.negative_prompt,
-            "seed": seed if prompt.seed is None else prompt.seed,
-            "images": [
-                str(results / f"images/{image}.png") for image in image_names(prompt, images_per_prompt)
-            ],
-        }
-        for prompt in (Prompt(**row) for row in rows)
-    ]
-
-
-def names_of(prompt: Mapping) -> list[str]:
-    """The names of a prompt's images: those of their files, without folder and suffix."""
-    return [Path(path).stem for path in prompt["images"]]
-
-
-def chosen_for_thumbnails(prompts: Sequence[Mapping], own: Sequence[str]) -> list[str]:
-    """At most MOST_THUMBNAILS images: each prompt's first, each prompt's second, ..., then the user's own."""
-    images = [names_of(prompt) for prompt in prompts[:MOST_PROMPTS]]
-    turns = max(map(len, images), default=0)
-    generated = [names[turn] for turn in range(turns) for names in images if turn < len(names)]
-    # Half of the room is kept for the user's own images, if there are so many.
-    room = max(MOST_THUMBNAILS - len(own), MOST_THUMBNAILS // 2)
-    return (generated[:room] + list(own))[:MOST_THUMBNAILS]
-
-
-def make_thumbnails(
-    names: Sequence[str], paths: Mapping[str, str], sources: Mapping[str, Source]
-) -> dict[str, dict]:
-    """A small picture of each image, by name: `uri`, `width`, `height`.
-
-    A generated image is shown as it is; a user's own, whose file is not known here, as its tensor shows it.
-    """
-    thumbnails = {}
-    for name in names:
-        small = thumbnail(paths[name], 160) if name in paths else None
-        if small is None and name in sources:
-            with open_tensors(sources[name].tensors) as file:
-                pixels = displayed(file.images[sources[name].row], file.input)
-            small = scaled(Image.fromarray((pixels * 255).round().astype(np.uint8)), 160)
-        if small is not None:
-            uri = data_uri(small, "WEBP", quality=82)
-            thumbnails[name] = {"uri": uri, "width": small.width, "height": small.height}
-    return thumbnails
-
-
-# What came out -------------------------------------------------------------------------
-
-
-def classifier_section(classifier: Mapping, folder: Path) -> dict:
-    """What the page shows of a classifier."""
-    drawn = classifier["figures"][:MOST_DRAWN_IMAGES]
-    first = next(iter(classifier["figures"]), None)
-    return {
-        "name": classifier["name"],
-        "description": classifier["description"],
-        "input": input_sentence(InputSpec.from_dict(classifier["input"])),
-        "accuracy": classifier.get("accuracy"),
-        "architecture": Path(classifier["architecture"]).read_text(encoding="utf-8").strip(),
-        "predictions": prediction_table(classifier["predictions"]),
-        "tables": {engine: link(path, folder) for engine, path in classifier["predictions"].items()},
-        "confusion": picture(classifier["confusion"]),
-        "parity": read_parity(classifier["parity"]) if classifier["parity"] else None,
-        "parity_figure": picture(classifier["parity_figure"]) if classifier["parity_figure"] else None,
-        "figures": [{"image": entry["image"], "pictures": captioned(entry["paths"])} for entry in drawn],
-        "drawn_count": len(classifier["figures"]),
-        "figure_folder": link(first["paths"][0], folder, parent=True, levels=2) if first else None,
-    }
-
-
-def input_sentence(spec: InputSpec) -> str:
-    """How the classifier wants its images, in words."""
-    kind = {"gray": "gray", "rgb": "RGB"}[spec.channels]
-    fit = {"crop": "the centre cropped", "pad": "padded with black", "stretch": "stretched"}[spec.fit]
-    if any(spec.mean) or any(std != 1 for std in spec.std):
-        mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
-        scale = f"values less {mean}, divided by {std}"
-    else:
-        scale = "values 0 to 1"
-    return f"{kind}, {spec.width} × {spec.height} pixels, {fit}, {scale}"
-
-
-def prediction_table(tables: Mapping[str, str]) -> dict:
-    """The first rows of the engines' tables side by side: `engines`, `rows` and the `count` of all rows.
-
-    A row: `image`, `prompt`, `answers` (engine -> Prediction or None) and `next`, the runners-up.
-    """
-    engines = list(tables)
-    read = {engine: read_predictions(path) for engine, path in tables.items()}
-    first = {
-        engine: {row.image: row for row in islice(rows, MOST_PREDICTIONS)} for engine, rows in read.items()
-    }
-    shown = list(first[engines[0]].values())
-    rows = [
-        {
-            "image": row.image,
-            "prompt": row.prompt,
-            "answers": {engine: first[engine].get(row.image) for engine in engines},
-            "next": runners_up(row),
-        }
-        for row in shown
-    ]
-    return {"engines": engines, "rows": rows, "count": len(shown) + sum(1 for _ in read[engines[0]])}
-
-
-def runners_up(prediction: Prediction, count: int = 2) -> list[tuple[str, float]]:
-    """The most probable labels after the predicted one."""
-    others = [item for item in prediction.probabilities.items() if item[0] != prediction.predicted]
-    return sorted(others, key=lambda item: -item[1])[:count]
-
-
-def read_parity(path: str) -> dict:
-    """The parity table: `header`, `rows`, and whether a verdict is FAIL."""
-    header, *rows = read_table(path)
-    return {"header": header, "rows": rows, "failed": any("FAIL" in row for row in rows)}
-
-
-def read_verified(path: str) -> dict:
-    """A table of `verify`: the `files`, how many are the `same` bytes, and the `rows` of the others, a few of them.
-
-    `largest`, `mean`: of the differences of pixels, 0..255, over the images that differ; None without one.
-    """
-    rows = list(read_table(path))[1:]
-    others = [row for row in rows if row[1] != "same bytes"]
-    pixels = [row for row in others if row[0].endswith(".png") and len(row) > 3 and row[2]]
-    return {
-        "files": len(rows),
-        "same": len(rows) - len(others),
-        "rows": others[:MOST_DIFFERENCES],
-        "others": len(others),
-        "largest": max((float(row[2]) for row in pixels), default=None),
-        "mean": float(np.mean([float(row[3]) for row in pixels])) if pixels else None,
-    }
-
-
-def captioned(paths: Sequence[str]) -> Iterator[dict]:
-    """The figures of one image, each with a caption that says how to read it."""
-    for path in paths:
-        stem = Path(path).stem
-        convolution = CONVOLUTION.fullmatch(stem)
-        key = "feature_maps" if convolution else stem
-        caption = CAPTIONS.get(key, stem.replace("_", " "))
-        yield picture(path) | {"caption": caption.format(number=convolution[1]) if convolution else caption}
-
-
-def picture(path: str) -> dict:
-    """A figure as part of the page: `uri`, and `width` and `height` in CSS pixels, about 93 an inch.
-
-    As WebP it takes a quarter of the room of its PNG.
-    """
-    with Image.open(path) as image:
-        dpi = image.info.get("dpi", (DPI, DPI))[0]
-        image = image.convert("RGB")
-    width, height = (round(side / dpi * 93) for side in image.size)
-    if image.width > 2 * width:
-        image = scaled(image, 2 * max(width, height))
-    return {"uri": data_uri(image, "WEBP", quality=88, method=3), "width": width, "height": height}
-
-
-# Where the time went, and with what ----------------------------------------------------
-
-
-def common_provenance(paths: Sequence[str]) -> dict:
-    """What the images themselves say of how they were made.
-
-    `settings`: key -> its value, or its values if they differ. `seeds`: (image, seed, size).
-    """
-    values: dict[str, Counter] = {}
-    seeds = []
-    for path in paths:
-        provenance = read_provenance(path)
-        recipe, made_with = provenance.get("recipe"), provenance.get("made_with")
-        if not isinstance(recipe, dict) or not isinstance(made_with, dict):
-            continue
-        size = f"{made_with.get('width', '?')} × {made_with.get('height', '?')}"
-        seeds.append((Path(path).stem, recipe.get("seed", ""), size))
-        own = ("prompt", "negative_prompt", "seed", "model", "width", "height")
-        settings = {key: value for key, value in recipe.items() if key not in own} | made_with
-        settings["model digest"] = recipe.get("model")
-        settings["width × height"] = size
-        for key, value in settings.items():
-            if value is not None and key not in ("width", "height"):
-                values.setdefault(key.replace("_", " "), Counter())[str(value)] += 1
-    return {"settings": {key: list(counts)[:6] for key, counts in values.items()}, "seeds": seeds}
-
-
-def versions() -> dict[str, str]:
-    """Python and the packages that are installed where the report is written."""
-    found = {"Python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def engine_versions(classifiers: Sequence[Mapping]) -> dict[str, str]:
-    """Engine -> what ran it, as its predictions files record it."""
-    found = {}
-    for classifier in classifiers:
-        for engine, paths in classifier.get("batches", {}).items():
-            if engine not in found and paths:
-                with open_predictions(paths[0]) as file:
-                    ran = file.attributes
-                found[engine] = f"{ran['engine_version']}, {ran['language_version']}, on {ran['device']}"
-    return found
-
-
-# How it is written ---------------------------------------------------------------------
-
-
-def link(path: str, folder: Path, *, parent: bool = False, levels: int = 1) -> str:
-    """A relative URL from the report's folder to a file, or to the folder `levels` above it."""
-    target = Path(path).parents[levels - 1] if parent else Path(path)
-    return quote(os.path.relpath(target, folder)) + ("/" if parent else "")
-
-
-def percent(value: float) -> str:
-    """A share of 1: 93.1%, but not 100.0% for what is less than 1."""
-    if 0.9995 <= value < 1:
-        return ">99.9%"
-    return f"{value:.1%}"
 
 
 if "snakemake" in globals():
-    from promptflux.job import job
-
-    with job(snakemake):  # noqa: F821
-        asked = json.loads(Path(snakemake.input.study).read_text(encoding="utf-8"))  # noqa: F821
-        generator = asked["config"]["generator"]
-        main(
-            study={
-                "config": asked["config"],
-                "engines": snakemake.params.engines,  # noqa: F821
-                "engine_note": snakemake.params.engine_note,  # noqa: F821
-            },
-            prompts=prompt_sections(
-                asked["prompts"],
-                generator["seed"],
-                generator["images_per_prompt"],
-                Path(snakemake.output.report).parent,  # noqa: F821
-            ),
-            gallery=snakemake.input.gallery,  # noqa: F821
-            classifiers=snakemake.params.classifiers,  # noqa: F821
-            tensors=snakemake.input.tensors,  # noqa: F821
-            benchmarks=snakemake.params.benchmarks,  # noqa: F821
-            verified=snakemake.input.verified or None,  # noqa: F821
-            output=snakemake.output.report,  # noqa: F821
-            times_figure=snakemake.output.times,  # noqa: F821
-        )
+    run(main, snakemake)

@@ -1,5 +1,1 @@
-"""What the scripts of two or more rules share.
-
-Nothing here imports torch, diffusers or matplotlib at the top of a module that the
-Snakefile reads (`config`, `prompts`, `images`, `inputs`, `spec`): planning stays fast.
-"""
+"""What the rules and scripts of the study share, a room for each thing; the rooms import one another one way only."""

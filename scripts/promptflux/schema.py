@@ -1,57 +1,64 @@
-"""Schema errors as sentences."""
+"""What a config, a row of prompts or a classifier spec may hold, and what is wrong with one, as sentences."""
 
 import contextlib
+from collections.abc import Mapping
 from copy import deepcopy
-from functools import cache, reduce
+from functools import cached_property, reduce
 from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from promptflux.errors import shown
+
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
-@cache
-def _validator(schema: str) -> Draft202012Validator:
-    text = (SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8")
-    return Draft202012Validator(yaml.safe_load(text))
+class Schema:
+    """`schemas/{name}.schema.yaml`, with the definitions that code has: its engines, its kinds of layer.
 
-
-def problems(value: dict, schema: str, where: str) -> list[str]:
-    """What `schemas/{schema}.schema.yaml` finds wrong with `value`, a sentence each.
-
-    `where` opens each sentence: the file, and the row if there is one.
+    definitions: what is added under `$defs`.
     """
-    errors = sorted(
-        _validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
-    )
-    return [f"{where}: {_sentence(error)}" for error in errors]
+
+    def __init__(self, name: str, definitions: Mapping[str, Mapping] | None = None):
+        self.name, self.definitions = name, definitions or {}
+
+    @cached_property
+    def validator(self) -> Draft202012Validator:
+        text = (SCHEMAS / f"{self.name}.schema.yaml").read_text(encoding="utf-8")
+        schema = yaml.safe_load(text)
+        schema["$defs"] = {**schema.get("$defs", {}), **self.definitions}
+        return Draft202012Validator(schema)
+
+    def problems(self, value: Mapping, where: str) -> list[str]:
+        """What is wrong with `value`, a sentence each.
+
+        where: what opens each sentence: the file, and the row if there is one.
+        """
+        errors = sorted(
+            self.validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
+        )
+        return [f"{where}: {_sentence(error)}" for error in errors]
+
+    def typed(self, value: Mapping) -> dict:
+        """`value`, with text read as YAML where no text is wanted.
+
+        Snakemake hands on all that lies inside `--config 'generator={steps: 30}'` as text.
+        """
+        value = deepcopy(dict(value))
+        for error in list(self.validator.iter_errors(value)):
+            if isinstance(error.instance, str) and error.absolute_path:
+                with contextlib.suppress(yaml.YAMLError):
+                    read = yaml.safe_load(error.instance)
+                    if self.validator.evolve(schema=error.schema).is_valid(read):
+                        *way, last = error.absolute_path
+                        reduce(getitem, way, value)[last] = read
+        return value
 
 
-def typed(value: dict, schema: str) -> dict:
-    """`value`, with text read as YAML where the schema wants no text.
-
-    Snakemake hands on all that lies inside `--config 'generate={steps: 30}'` as text.
-    """
-    value = deepcopy(value)
-    for error in list(_validator(schema).iter_errors(value)):
-        if isinstance(error.instance, str) and error.absolute_path:
-            with contextlib.suppress(yaml.YAMLError):
-                read = yaml.safe_load(error.instance)
-                if Draft202012Validator(error.schema).is_valid(read):
-                    *way, last = error.absolute_path
-                    reduce(getitem, way, value)[last] = read
-    return value
-
-
-def shorten(value: object, length: int = 60) -> str:
-    """`repr(value)`, cut in its middle if it is longer than `length` characters."""
-    text = repr(value)
-    return text if len(text) <= length else f"{text[: length // 2]}...{text[-length // 3 :]}"
-
-
-def _sentence(error) -> str:
+def _sentence(error: Any) -> str:
     key = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
     ).lstrip(".")
@@ -72,4 +79,4 @@ def _sentence(error) -> str:
         wanted = "a list without repetitions"
     else:
         wanted = error.schema.get("description") or error.message
-    return f"{key} is {shorten(error.instance)}; it must be {wanted}."
+    return f"{key} is {shown(error.instance)}; it must be {wanted}."

@@ -1,0 +1,82 @@
+"""Running a classifier in PyTorch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from promptflux.classifiers.description import Description
+from promptflux.classifiers.network import Network
+from promptflux.errors import StudyError
+from promptflux.files.predictions import PredictionsWriter
+from promptflux.files.tensors import Tensors
+from promptflux.runtime.memory import keep_memory
+
+
+def resolve(device: str) -> torch.device:
+    """The device that `auto` means here, set to compute in full float32. StudyError if it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        device = next(name for name, available in there.items() if available)
+    elif not there[device]:
+        raise StudyError(f"the device {device!r} is asked for, and this machine has none; use auto or cpu.")
+    # On GPUs cuDNN would round convolutions to TF32, 10 bits of mantissa, which parity does not forgive.
+    torch.backends.fp32_precision = "ieee"
+    torch.backends.cudnn.deterministic = True
+    if device == "cpu":
+        keep_memory()
+    return torch.device(device)
+
+
+def device_name(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def check_tensors(batch: Tensors, path: str, description: Description, layers_of: Sequence[str]) -> None:
+    """Raise StudyError if a tensors file is not what the classifier wants."""
+    if batch.input != description.input:
+        raise StudyError(
+            f"{path}: the tensors were made for {batch.input}; {description.source} wants {description.input}."
+        )
+    if batch.images.shape[1:] != description.input.shape:
+        raise StudyError(
+            f"{path}: an image has the shape {batch.images.shape[1:]}, not {description.input.shape}."
+        )
+    unknown = sorted(set(layers_of) - set(batch.names))
+    if unknown:
+        raise StudyError(
+            f"{path}: feature maps are asked of {', '.join(unknown)}, which is not in this batch."
+        )
+
+
+@torch.inference_mode()
+def infer(
+    network: Network,
+    batch: Tensors,
+    rows: range,
+    device: torch.device,
+    writer: PredictionsWriter,
+    layer_images: Sequence[str],
+) -> None:
+    """Run the micro-batch `rows`, filled up with zeros to its fixed shape, and write what comes out."""
+    names = batch.names[rows.start : rows.stop]
+    filled = np.zeros((len(rows), *batch.images.shape[1:]), dtype=np.float32)
+    filled[: len(names)] = batch.images[rows.start : rows.stop]
+    images = torch.from_numpy(filled).to(device, memory_format=torch.channels_last)
+
+    kept = {row: layer_images.index(name) for row, name in enumerate(names) if name in layer_images}
+    logits = images
+    for layer, values in network.outputs(images):
+        if not layer.startswith("softmax"):
+            logits = values
+        for row, index in kept.items():
+            writer.layers[layer][index] = values[row].cpu().numpy()
+    probabilities = torch.softmax(logits.float(), dim=1)
+    for row, name in enumerate(names):
+        if not probabilities[row].isfinite().all():
+            raise StudyError(
+                f"{network.description.source}: the network gives values for {name} that are not finite."
+            )
+    there = slice(rows.start, rows.start + len(names))
+    writer.logits[there] = logits[: len(names)].cpu().numpy()
+    writer.probabilities[there] = probabilities[: len(names)].cpu().numpy()

@@ -1,0 +1,132 @@
+"""What is known of a kind of layer, whatever kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from promptflux.errors import StudyError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, ...]
+
+# Schemas (JSON Schema 2020-12) of settings that several kinds have.
+WHOLE = {"type": "integer", "minimum": 1, "maximum": 65536}
+PAIR = {
+    "description": "a whole number of at least 1, or a pair [height, width] of these",
+    "anyOf": [WHOLE, {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE}],
+}
+WHOLE_OR_0 = {"type": "integer", "minimum": 0, "maximum": 65536}
+PAIR_OR_0 = {
+    "description": "a whole number of at least 0, or a pair [height, width] of these",
+    "anyOf": [WHOLE_OR_0, {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE_OR_0}],
+}
+OUTPUTS = {"description": "a whole number from 1 to 65536", **WHOLE}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network, resolved.
+
+    name: its kind and its running number among that kind, such as `conv1`. settings: all of
+    them, defaults filled in, sizes as (height, width). in_shape, shape: of what it takes and
+    gives for one image, (C, H, W) or (K,). parameters: the names and shapes of its
+    parameters, as PyTorch has them and in its order.
+    """
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    in_shape: Shape
+    shape: Shape
+    parameters: Mapping[str, Shape]
+
+    @property
+    def activation(self) -> str:
+        """The activation that follows the layer, "identity" if none does."""
+        return self.settings.get("activation", "identity")
+
+
+class Kind:
+    """A kind of layer. An instance of a subclass, at the top of a module of `layers`, is one.
+
+    name: as the spec says it. schema: setting -> JSON Schema; a setting without a default is
+    required. defaults: setting -> value. shorthand: the setting that a bare value is, as in
+    `maxpool: 2`. written: an example for messages. suspect: what to look at first where a
+    layer of this kind is the first in which two engines differ. activates: whether an
+    """
+
+    name: str
+    schema: ClassVar[Mapping[str, Mapping]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    shorthand: ClassVar[str | None] = None
+    written: ClassVar[str] = ""
+    suspect: ClassVar[str] = "is it the same function?"
+    activates: ClassVar[bool] = False
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings of a layer for which the spec has `given`, sizes as (height, width)."""
+        settings = {**self.defaults, **given}
+        for key, schema in self.schema.items():
+            if schema is PAIR or schema is PAIR_OR_0:
+                value = settings[key]
+                settings[key] = tuple(map(int, value if isinstance(value, (list, tuple)) else (value, value)))
+            elif schema.get("type") == "integer":
+                settings[key] = int(settings[key])
+        return settings
+
+    def shape(self, settings: Mapping[str, Any], shape: Shape) -> Shape:
+        """What the layer makes of `shape`; raises StudyError with half a sentence if it does not fit."""
+        return shape
+
+    def parameters(self, settings: Mapping[str, Any], shape: Shape) -> dict[str, Shape]:
+        """The names and shapes of the parameters of a layer that takes `shape`."""
+        return {}
+
+    def initial(self, parameter: str) -> float | None:
+        """The value that a parameter starts with; None for numbers drawn at random."""
+        return None
+
+    def module(self, layer: Layer) -> nn.Module:
+        """The layer in PyTorch, without its activation."""
+        raise NotImplementedError
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as people write it: 16×3×3."""
+    return "×".join(map(str, shape))
+
+
+def want_maps(kind: str, shape: Shape) -> None:
+    """Raise StudyError unless `shape` is that of maps."""
+    if len(shape) != 3:
+        raise StudyError(f"{kind} takes maps of channels × height × width, so put it before `- flatten`")
+
+
+def want_vector(kind: str, shape: Shape) -> None:
+    """Raise StudyError unless `shape` is that of a vector."""
+    if len(shape) != 1:
+        raise StudyError(f"{kind} takes a vector, so put `- flatten` before it")
+
+
+def window_places(settings: Mapping[str, Any], sides: Shape) -> Shape:
+    """How many places a sliding window has along each of `sides`.
+
+    settings: `kernel`, `stride`, `padding` and, if it has one, `dilation`, each (height, width).
+    The formula of torch.nn.Conv2d and MaxPool2d (ceil_mode=False).
+    """
+    dilation = settings.get("dilation", (1, 1))
+    reach = tuple(spread * (side - 1) + 1 for spread, side in zip(dilation, settings["kernel"], strict=True))
+    room = tuple(side + 2 * around for side, around in zip(sides, settings["padding"], strict=True))
+    if any(side < needed for side, needed in zip(room, reach, strict=True)):
+        raise StudyError(
+            f"its kernel covers {shape_text(reach)} pixels, which is more than the {shape_text(room)} "
+            f"that there are with the padding"
+        )
+    return tuple(
+        (side - needed) // step + 1
+        for side, needed, step in zip(room, reach, settings["stride"], strict=True)
+    )

@@ -1,0 +1,48 @@
+"""All kinds of layer, and what a spec may say of them."""
+
+from typing import Any
+
+from promptflux.classifiers.kind import Kind, Layer
+from promptflux.classifiers.layers.activations import Activation
+from promptflux.registry import entries
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in entries("promptflux.classifiers.layers", Kind)}
+ACTIVATIONS: list[str] = [name for name, kind in KINDS.items() if isinstance(kind, Activation)]
+
+
+def activation_module(name: str) -> Any:
+    """An activation that follows inside of a layer, in PyTorch, with its default settings."""
+    kind = KINDS[name]
+    return kind.module(Layer(name, name, kind.settings({}), (), (), {}))
+
+
+def layer_schemas() -> dict[str, dict]:
+    """The parts `bare` and `layer` of the schema of a classifier spec: a layer by its name alone, and with settings."""
+    bare = [name for name, kind in KINDS.items() if not required(kind)]
+    with_settings = {name: settings_schema(kind) for name, kind in KINDS.items() if kind.schema}
+    return {
+        "bare": {"enum": bare},
+        "layer": {
+            "description": "one layer, such as `maxpool: 2` or `conv: {out: 16, kernel: 3}`, each with its own dash",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": with_settings,
+        },
+    }
+
+
+def required(kind: Kind) -> list[str]:
+    """The settings of a kind that have no default."""
+    return [setting for setting in kind.schema if setting not in kind.defaults]
+
+
+def settings_schema(kind: Kind) -> dict:
+    """The schema of what may stand after `{kind}:`."""
+    properties = dict(kind.schema) | ({"activation": {"enum": ACTIVATIONS}} if kind.activates else {})
+    mapping = {"additionalProperties": False, "required": required(kind), "properties": properties}
+    if kind.shorthand:
+        return {"if": {"type": "object"}, "then": mapping, "else": kind.schema[kind.shorthand]}
+    hint = "" if required(kind) else f"; for the defaults write `- {kind.name}`"
+    return {"description": f"a mapping such as {kind.written}{hint}", "type": "object", **mapping}

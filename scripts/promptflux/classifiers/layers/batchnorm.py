@@ -1,0 +1,35 @@
+"""Batch normalization."""
+
+from promptflux.classifiers.kind import Kind
+
+
+class BatchNorm(Kind):
+    """γ (x − μ) / √(σ² + eps) + β for each channel, with the μ and σ² that training left."""
+
+    name = "batchnorm"
+    schema = {
+        "eps": {
+            "description": "a number above 0 (YAML wants the point: 1.0e-5, not 1e-5)",
+            "type": "number",
+            "exclusiveMinimum": 0,
+        }
+    }
+    defaults = {"eps": 1e-5}
+    written = "{eps: 1.0e-5}"
+    suspect = "do γ, β, μ, σ² stand in this order, and is it in test mode with the same eps?"
+    activates = True
+
+    def parameters(self, settings, shape):
+        return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), shape[:1])
+
+    def initial(self, parameter):
+        return 1.0 if parameter in ("weight", "running_var") else 0.0
+
+    def module(self, layer):
+        from torch import nn
+
+        kind = nn.BatchNorm2d if len(layer.in_shape) == 3 else nn.BatchNorm1d
+        return kind(layer.in_shape[0], eps=layer.settings["eps"])
+
+
+BATCHNORM = BatchNorm()

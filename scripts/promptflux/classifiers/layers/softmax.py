@@ -1,0 +1,22 @@
+"""From logits to probabilities."""
+
+from promptflux.classifiers.kind import Kind, want_vector
+
+
+class Softmax(Kind):
+    """exp(x) / Σ exp(x) over the labels; the last layer, if there is one."""
+
+    name = "softmax"
+    suspect = "does it run over the labels?"
+
+    def shape(self, settings, shape):
+        want_vector(self.name, shape)
+        return shape
+
+    def module(self, layer):
+        from torch import nn
+
+        return nn.Softmax(dim=1)
+
+
+SOFTMAX = Softmax()

@@ -1,0 +1,209 @@
+"""An engine compared with the reference, layer by layer."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from promptflux.classifiers.kind import shape_text
+from promptflux.classifiers.kinds import KINDS
+from promptflux.errors import StudyError
+from promptflux.files.predictions import Predictions, open_predictions
+
+# Of a layer's largest value. Sums of float32 in another order differ by 1e-7 to 1e-6 of it;
+# beyond the bound something is computed otherwise.
+LAYER_FAILS = 1e-5
+PROBABILITY_FAILS = 1e-4
+# What to look at first where the very first layer differs.
+INPUT_SUSPECT = "is the image transposed, or divided by 255 twice?"
+FAST = "fast kernels"  # the row of an engine whose logits do not come from the layers that it keeps
+
+
+@dataclass
+class LayerDifference:
+    """The largest difference between two engines in one layer, gathered over images.
+
+    rel_diff: relative to the layer's largest absolute value in either engine.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    images: int = 0
+    abs_diff: float = 0.0
+    largest: float = 0.0
+    verdict: str = field(default="", init=False)
+
+    def add(self, ours: np.ndarray, theirs: np.ndarray) -> None:
+        """Take in the outputs [N, ...] of both engines; a value that is not finite differs infinitely."""
+        if not len(ours):
+            return
+        with np.errstate(invalid="ignore"):
+            difference = np.abs(ours.astype(np.float64) - theirs)
+        finite = np.isfinite(ours) & np.isfinite(theirs)
+        self.images += len(ours)
+        self.abs_diff = max(self.abs_diff, float(np.where(finite, difference, np.inf).max()))
+        self.largest = max(self.largest, *(float(np.abs(x[finite]).max(initial=0)) for x in (ours, theirs)))
+
+    @property
+    def rel_diff(self) -> float:
+        return self.abs_diff / self.largest if self.largest else self.abs_diff
+
+    def row(self) -> list[str]:
+        numbers = [f"{self.abs_diff:.3e}", f"{self.rel_diff:.3e}"] if self.images else ["", ""]
+        return [self.name, str(self.images), shape_text(self.shape), *numbers, self.verdict]
+
+
+@dataclass
+class Parity:
+    """An engine beside the reference: layers in the network's order, then logits, probabilities and labels.
+
+    titles: what people call the engine and the reference. fast: the logits of the engine's fast
+    path beside those of its own layers, for the images whose layers are kept; None if it has
+    one path. changed: the images whose predicted label differs. pairs: the probabilities of the
+    reference and the engine, [2, N, K] a batch.
+    """
+
+    titles: Sequence[str]
+    layers: list[LayerDifference]
+    logits: LayerDifference
+    probabilities: LayerDifference
+    fast: LayerDifference | None = None
+    changed: list[str] = field(default_factory=list)
+    images: int = 0
+    pairs: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[LayerDifference]:
+        """All that was compared, in the order of the table."""
+        fast = [self.fast] if self.fast else []
+        return [*self.layers, *fast, self.logits, self.probabilities]
+
+    def judge(self) -> None:
+        """Fill in the verdicts."""
+        for part in self.parts:
+            part.verdict = verdict(part)
+        self.probabilities.verdict = "ok" if self.probabilities.abs_diff <= PROBABILITY_FAILS else "FAIL"
+
+    def rows(self) -> list[list[str]]:
+        label = ["label", str(self.images), "", str(len(self.changed)), "", "FAIL" if self.changed else "ok"]
+        return [*(part.row() for part in self.parts), label]
+
+    @property
+    def failed(self) -> bool:
+        return any(row[-1] == "FAIL" for row in self.rows())
+
+
+def verdict(layer: LayerDifference) -> str:
+    """What the difference in a layer means."""
+    if not layer.images:
+        return "not compared"
+    return "ok" if layer.rel_diff <= LAYER_FAILS else "FAIL"
+
+
+def compare(predictions: Sequence[str], reference: Sequence[str], titles: Sequence[str]) -> Parity:
+    """Compare the predictions files of an engine with the reference's, batch by batch and layer by layer.
+
+    titles: what people call the engine and the reference.
+    """
+    parity: Parity | None = None
+    for engine_path, reference_path in zip(predictions, reference, strict=True):
+        with ExitStack() as stack:
+            ours = stack.enter_context(open_predictions(reference_path))
+            theirs = stack.enter_context(open_predictions(engine_path))
+            check_alike(ours, theirs)
+            if parity is None:
+                labels = (len(ours.labels),)
+                parity = Parity(
+                    titles=titles,
+                    layers=[LayerDifference(name, ()) for name in ours.layer_names],
+                    logits=LayerDifference("logits", labels),
+                    probabilities=LayerDifference("probabilities", labels),
+                )
+            add(parity, ours, theirs)
+    if parity is None:
+        raise StudyError("there are no predictions to compare.")
+    return parity
+
+
+def add(parity: Parity, ours: Predictions, theirs: Predictions) -> None:
+    """Take in a batch: `ours` of the reference, `theirs` of the engine."""
+    for layer in parity.layers:
+        if layer.name in ours.layers:
+            add_layer(layer, ours, theirs)
+    parity.logits.add(ours.logits, theirs.logits)
+    parity.probabilities.add(ours.probabilities, theirs.probabilities)
+    if theirs.attributes.get("kernels") == "fast":
+        parity.fast = parity.fast or LayerDifference(FAST, parity.logits.shape)
+        add_fast(parity.fast, theirs)
+    differs = ours.logits.argmax(axis=1) != theirs.logits.argmax(axis=1)
+    parity.changed += [name for name, changed in zip(ours.names, differs, strict=True) if changed]
+    parity.images += len(ours.names)
+    parity.pairs.append(np.stack([ours.probabilities, theirs.probabilities]))
+
+
+def check_alike(ours: Predictions, theirs: Predictions) -> None:
+    """Raise StudyError unless two predictions files are of the same images, network and labels."""
+    for what in ("names", "labels", "layer_names", "layer_images"):
+        if getattr(ours, what) != getattr(theirs, what):
+            raise StudyError(f"{ours.path} and {theirs.path} differ in {what}; they are not of the same run.")
+    for what in ("description_sha256", "weights_sha256"):
+        if ours.attributes.get(what) != theirs.attributes.get(what):
+            raise StudyError(
+                f"{theirs.path} has the {what} {theirs.attributes.get(what)}, and {ours.path} has "
+                f"{ours.attributes.get(what)}; the engines ran different networks, so make both files anew."
+            )
+    shapes = [(name, ours.layers[name].shape, theirs.layers[name].shape) for name in ours.layers]
+    for name, our_shape, their_shape in shapes:
+        if our_shape != their_shape:
+            raise StudyError(
+                f"{theirs.path}: {name} has the shape {shape_text(their_shape)}; "
+                f"{shape_text(our_shape)} is right, as in {ours.path}."
+            )
+
+
+def add_layer(layer: LayerDifference, ours: Predictions, theirs: Predictions) -> None:
+    """Compare a layer image by image: all images at once could fill the memory."""
+    layer.shape = ours.layers[layer.name].shape[1:]
+    for index in range(len(ours.layer_images)):
+        layer.add(*(engine.layers[layer.name][index : index + 1] for engine in (ours, theirs)))
+
+
+def add_fast(fast: LayerDifference, theirs: Predictions) -> None:
+    """Compare the logits of a fast path with those of the engine's own layers."""
+    *_, last = (name for name in theirs.layer_names if not name.startswith("softmax"))
+    if last in theirs.layers:
+        rows = [theirs.names.index(name) for name in theirs.layer_images]
+        fast.add(theirs.layers[last][:], theirs.logits[rows])
+
+
+def complaint(parity: Parity, classifier: str) -> str:
+    """What fails, how much, and where it begins, as a sentence."""
+    facts = []
+    if parity.probabilities.verdict == "FAIL":
+        facts.append(
+            f"a probability differs by {parity.probabilities.abs_diff:.1e} (at most {PROBABILITY_FAILS:.0e} is right)"
+        )
+    if parity.changed:
+        some = ", ".join(parity.changed[:3]) + (", ..." if len(parity.changed) > 3 else "")
+        facts.append(f"{len(parity.changed)} of {parity.images} images have another label ({some})")
+    compared = [layer for layer in parity.layers if layer.images]
+    failing = [layer for layer in compared if layer.verdict == "FAIL"]
+    if failing:
+        worst = max(failing, key=lambda layer: layer.rel_diff)
+        facts.append(f"{worst.name} differs by {worst.rel_diff:.1e} of its largest value")
+    first = next((layer for layer in compared if layer.verdict != "ok"), None)
+    where = ""
+    if first is not None:
+        suspects = [KINDS[first.name.rstrip("0123456789")].suspect]
+        if first is compared[0]:
+            suspects.insert(0, INPUT_SUSPECT)
+        where = f" The first layer to differ is {first.name}: {' '.join(suspects)}"
+    elif parity.fast and parity.fast.verdict == "FAIL":
+        facts.append(
+            f"its fast kernels differ from its own layers by {parity.fast.rel_diff:.1e} of the largest logit"
+        )
+        where = " Set inference.flux_kernels to plain in config.yaml, and please report it."
+    elif not compared:
+        where = " Ask for figures of an image (figures.images) to see in which layer it begins."
+    return f"{classifier}: {' and '.join(parity.titles)} do not agree: {'; '.join(facts or ['the logits differ'])}.{where}"

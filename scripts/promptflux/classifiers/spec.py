@@ -1,0 +1,161 @@
+"""The classifier spec: a CNN in a YAML file, from which every engine builds the same network."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from promptflux.classifiers.description import Description
+from promptflux.classifiers.kind import Kind, Layer, Shape, shape_text
+from promptflux.classifiers.kinds import KINDS, layer_schemas
+from promptflux.errors import StudyError
+from promptflux.images.inputs import InputSpec
+from promptflux.schema import Schema
+
+CLASSIFIER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+SCHEMA = Schema("classifier", layer_schemas())
+
+
+@dataclass(frozen=True)
+class Spec(Description):
+    """A classifier spec, read and checked. about: a sentence. weights: the mapping of the file."""
+
+    about: str
+    weights: Mapping
+
+    @property
+    def path(self) -> Path:
+        return Path(self.source)
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file that the weights come from; None if they come from a seed."""
+        source = self.weights.get("file") or self.weights.get("checkpoint")
+        return self.path.parent / source if source else None
+
+
+def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
+    """Read `path` and check it: the keys and values, that each layer fits the one before, the labels.
+
+    weights_exist: also check that the weights' file is there (False for who is to make it).
+    Raises StudyError with a sentence for each problem.
+    """
+    path = Path(path)
+    value = _read(path)
+    found = SCHEMA.problems(value, str(path))
+    if not CLASSIFIER_NAME.fullmatch(path.stem):
+        found.append(
+            f"{path}: the file's name is the classifier's, which may hold letters, digits, _ and - "
+            f"and begins with a letter or digit."
+        )
+    if found:
+        raise StudyError(*found)
+    try:
+        input_spec = InputSpec.from_config(value["input"])
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    spec = Spec(
+        name=path.stem,
+        source=str(path),
+        about=value.get("description", ""),
+        input=input_spec,
+        layers=_layers(path, value["layers"], input_spec.shape),
+        labels=tuple(value["labels"]),
+        weights=value["weights"],
+    )
+    found = [*_output_problems(spec), *_weights_problems(spec, weights_exist)]
+    if found:
+        raise StudyError(*(f"{path}: {problem}" for problem in found))
+    return spec
+
+
+def _read(path: Path) -> Mapping:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path}: the classifier spec cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: byte {error.start} is not UTF-8; save the spec as UTF-8 text.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or error
+        raise StudyError(f"{path}{where}: this is not YAML ({reason}).") from None
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{path}: a classifier spec is a mapping of input, layers, labels and weights.")
+    return value
+
+
+def _layers(path: Path, entries: list, shape: Shape) -> tuple[Layer, ...]:
+    """The layers of the file, each with the shapes that the layers before give it."""
+    layers: list[Layer] = []
+    numbers: Counter[str] = Counter()
+    for index, entry in enumerate(entries):
+        kind, settings = _settings(entry)
+        numbers[kind.name] += 1
+        name = f"{kind.name}{numbers[kind.name]}"
+        try:
+            if kind.name == "softmax" and index < len(entries) - 1:
+                raise StudyError("softmax must be the last layer")
+            out_shape = kind.shape(settings, shape)
+        except StudyError as error:
+            raise StudyError(f"{path}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}.") from None
+        layers.append(Layer(name, kind.name, settings, shape, out_shape, kind.parameters(settings, shape)))
+        shape = out_shape
+    return tuple(layers)
+
+
+def _settings(entry: str | Mapping) -> tuple[Kind, dict]:
+    """The kind of a layer and all its settings."""
+    name, given = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    kind = KINDS[name]
+    if not isinstance(given, Mapping):
+        given = {kind.shorthand: given}
+    settings = kind.settings(given)
+    if kind.activates:
+        settings.setdefault("activation", "identity")
+    return kind, settings
+
+
+def _output_problems(spec: Spec) -> list[str]:
+    last, names = spec.layers[-1], len(spec.labels)
+    if len(last.shape) != 1:
+        return [
+            f"the network ends in maps of {shape_text(last.shape)} ({last.name}); it must end in a vector (dense)."
+        ]
+    if last.shape[0] != names:
+        return [f"labels has {names} names, and the network has {last.shape[0]} outputs ({last.name})."]
+    return []
+
+
+def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
+    weights = spec.weights
+    sources = [key for key in ("file", "seed", "checkpoint") if key in weights]
+    if len(sources) != 1:
+        given = " and ".join(sources) or "no source"
+        return [f"weights has {given}; it needs one of file, seed and checkpoint."]
+    found = []
+    if sources == ["file"] and "sha256" not in weights:
+        found.append("weights names a file without its sha256; add the digest that `sha256sum` prints.")
+    if sources == ["seed"] and "sha256" in weights:
+        found.append("weights has a seed and a sha256; only a file or a checkpoint has a sha256.")
+    if sources != ["checkpoint"] and "rename" in weights:
+        found.append("weights has a rename, which only a checkpoint can have.")
+    with_parameters = [layer.name for layer in spec.layers if layer.parameters]
+    for module, layer in weights.get("rename", {}).items():
+        if layer not in with_parameters:
+            found.append(
+                f"weights.rename makes {module!r} the layer {layer!r}; "
+                f"the layers with parameters are {', '.join(with_parameters)}."
+            )
+    twice = [layer for layer, count in Counter(weights.get("rename", {}).values()).items() if count > 1]
+    if twice:
+        found.append(f"weights.rename gives the layer {' and '.join(twice)} more than one source.")
+    if weights_exist and spec.weights_path and not spec.weights_path.is_file():
+        key = sources[0]
+        found.append(f"weights.{key} is {weights[key]!r}, and there is no file {spec.weights_path}.")
+    return found

@@ -1,0 +1,172 @@
+"""A classifier's weights in HDF5, alone or with the description of its network.
+
+A weights file holds a dataset `{layer}/{parameter}` for each parameter, in PyTorch's shapes. A
+model file holds the description, too, in the group `description`, as HDF5's own types: so
+that Julia builds the network from what Python resolved, and parses nothing.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from promptflux.classifiers.description import Description
+from promptflux.classifiers.kind import shape_text
+from promptflux.errors import StudyError
+from promptflux.files.hdf5 import open_hdf5, read_texts, read_values, write_texts, write_values
+from promptflux.files.whole import whole
+
+WEIGHTS = "promptflux weights 1"
+MODEL = "promptflux model 1"
+DESCRIPTION = "description"
+
+Weights = dict[str, np.ndarray]
+
+
+def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
+    """A SHA-256 over the weights themselves, as 64 hexadecimal digits.
+
+    For each dataset, sorted by name (`batchnorm1/bias`, ..., `dense2/weight`): its name in
+    UTF-8, a line feed, and its values as little-endian float32 in C order.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name}\n".encode())
+        digest.update(np.ascontiguousarray(weights[name], dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: str | Path, weights: Mapping[str, np.ndarray], classifier: str) -> None:
+    """Write a weights file; equal weights make equal bytes.
+
+    weights: float32, or float16 to be stored as such, whose values are the weights from then on.
+    """
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = WEIGHTS
+        file.attrs["classifier"] = classifier
+        _write_weights(file, weights)
+
+
+def save_model(path: str | Path, weights: Mapping[str, np.ndarray], description: Description) -> None:
+    """Write a model file; equal content makes equal bytes."""
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = MODEL
+        file.attrs["classifier"] = description.name
+        file.attrs["description_sha256"] = description.digest
+        _write_description(file.create_group(DESCRIPTION), description)
+        _write_weights(file, weights)
+
+
+def load_weights(path: str | Path, description: Description) -> Weights:
+    """Read a weights or model file and check it against `description`: names, shapes, finite values, digest.
+
+    Raises StudyError with a sentence for each parameter that does not fit.
+    """
+    try:
+        with open_hdf5(path, "weights", WEIGHTS, MODEL) as file:
+            return _read_weights(file, path, description)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise StudyError(f"{path}: the weights cannot be read ({error}).") from None
+
+
+def load_model(path: str | Path) -> tuple[Description, Weights]:
+    """Read a model file: the description, and the weights, which are checked against it."""
+    try:
+        with open_hdf5(path, "model", MODEL) as file:
+            description = _read_description(file[DESCRIPTION], str(path))
+            return description, _read_weights(file, path, description)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise StudyError(f"{path}: the model cannot be read ({error}).") from None
+
+
+def load_description(path: str | Path) -> Description:
+    """The description in a model file."""
+    with open_hdf5(path, "model", MODEL) as file:
+        return _read_description(file[DESCRIPTION], str(path))
+
+
+def check_weights(weights: Mapping[str, np.ndarray], description: Description, path: str | Path) -> None:
+    """Raise StudyError if `weights`, read from `path`, are not those of the network of `description`."""
+    found = []
+    source = description.source
+    for name, shape in description.parameters.items():
+        if name not in weights:
+            found.append(f"{path}: {name} is missing; {source} wants it with the shape {shape_text(shape)}.")
+        elif weights[name].shape != shape:
+            found.append(
+                f"{path}: {name} has the shape {shape_text(weights[name].shape)}; "
+                f"{source} wants {shape_text(shape)}."
+            )
+        elif not np.isfinite(weights[name]).all():
+            count = int((~np.isfinite(weights[name])).sum())
+            found.append(f"{path}: {name} holds {count} values that are not finite (NaN or infinite).")
+        elif name.endswith("/running_var") and (weights[name] < 0).any():
+            found.append(f"{path}: {name} holds negative values; a variance has none.")
+    surplus = [name for name in weights if name not in description.parameters]
+    found += [f"{path}: {name} belongs to no layer of {source}." for name in surplus]
+    if found:
+        raise StudyError(*found)
+
+
+def _write_weights(file: h5py.File, weights: Mapping[str, np.ndarray]) -> None:
+    file.attrs["weights_sha256"] = weights_digest(weights)
+    for name, array in weights.items():
+        stored = np.asarray(array, dtype="<f2" if array.dtype == np.float16 else "<f4")
+        file.create_dataset(name, data=stored, track_times=False)
+
+
+def _read_weights(file: h5py.File, path: str | Path, description: Description) -> Weights:
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    weights = {
+        name: np.asarray(file[name][()], dtype=np.float32)
+        for name in names
+        if not name.startswith(f"{DESCRIPTION}/")
+    }
+    check_weights(weights, description, path)
+    if file.attrs.get("weights_sha256") != weights_digest(weights):
+        raise StudyError(f"{path}: the weights do not have the recorded weights_sha256; the file is damaged.")
+    return {name: weights[name] for name in description.parameters}
+
+
+# The description as groups and attributes. A group of a layer has its settings, shapes and
+# parameters; lists of texts are datasets, as an attribute is too small for a thousand labels.
+
+
+def _write_description(group: h5py.Group, description: Description) -> None:
+    fields = description.to_dict()
+    group.attrs["name"] = fields["name"]
+    write_values(group.create_group("input"), fields["input"])
+    write_texts(group, "labels", fields["labels"])
+    write_texts(group, "layer_names", [layer["name"] for layer in fields["layers"]])
+    for layer in fields["layers"]:
+        part = group.create_group(f"layers/{layer['name']}")
+        write_values(part, {key: layer[key] for key in ("kind", "in_shape", "shape")})
+        write_values(part.create_group("settings"), layer["settings"])
+        parameters = part.create_group("parameters")
+        write_texts(part, "parameter_names", list(layer["parameters"]))
+        write_values(parameters, layer["parameters"])
+
+
+def _read_description(group: h5py.Group, source: str) -> Description:
+    layers = []
+    for name in read_texts(group["layer_names"]):
+        part = group[f"layers/{name}"]
+        parameters = read_values(part["parameters"])
+        layers.append(
+            {
+                "name": name,
+                **read_values(part),
+                "settings": read_values(part["settings"]),
+                "parameters": {key: parameters[key] for key in read_texts(part["parameter_names"])},
+            }
+        )
+    fields = {
+        "name": group.attrs["name"],
+        "input": read_values(group["input"]),
+        "layers": layers,
+        "labels": read_texts(group["labels"]),
+    }
+    return Description.from_dict(fields, source)

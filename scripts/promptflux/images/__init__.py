@@ -1,0 +1,1 @@
+"""From an image file to a tensor: opening, fitting, and what a PNG says of itself."""

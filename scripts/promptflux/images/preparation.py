@@ -1,0 +1,63 @@
+"""Opening and fitting images, several at a time."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from promptflux.errors import StudyError, printable
+from promptflux.images.fitting import fitted
+from promptflux.images.inputs import InputSpec
+from promptflux.images.opening import open_rgb
+from promptflux.images.test_pattern import test_pattern
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image in its input's size, and its source: digest, (height, width), mode, problem."""
+
+    picture: Image.Image
+    sha256: str
+    size: tuple[int, int]
+    mode: str
+    problem: str
+
+
+def prepare(path: str, spec: InputSpec) -> Prepared:
+    """Open an image and fit it to `spec`; a test pattern with the reason in `problem` if it is bad."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        content, problem = b"", f"{printable(path)} cannot be read ({error.strerror})."
+    else:
+        problem = ""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not problem:
+        try:
+            picture, mode = open_rgb(path, content)
+            return Prepared(fitted(picture, spec), sha256, (picture.height, picture.width), mode, "")
+        except StudyError as error:
+            problem = str(error)
+    return Prepared(fitted(test_pattern(spec.height, spec.width), spec), sha256, (0, 0), "", problem)
+
+
+def mapped(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """`map(function, items)` on some threads, in order, never more than a few results ahead.
+
+    Pillow decodes, resizes and encodes without holding Python's interpreter lock.
+    """
+    ahead: deque = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -1,0 +1,30 @@
+"""What a generated PNG says of itself, and the digest of the model that made it."""
+
+import json
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+TEXT_CHUNK = "promptflux"
+
+
+def write_png(path: Path, picture: Image.Image, provenance: dict) -> None:
+    """Save `picture` with `provenance` as JSON in the text chunk `promptflux`.
+
+    provenance: `recipe`, all that the image is a function of, and `made_with`, the
+    scheduler, size, device and versions of the run that made it.
+    """
+    info = PngInfo()
+    info.add_itxt(TEXT_CHUNK, json.dumps(provenance, ensure_ascii=False))
+    picture.save(path, pnginfo=info)
+
+
+def read_provenance(path: str | Path) -> dict:
+    """The provenance that a PNG holds; empty if it holds none, is broken or is not there."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return json.loads(picture.text[TEXT_CHUNK])
+    except (OSError, UnidentifiedImageError, SyntaxError, AttributeError, KeyError, ValueError):
+        return {}

@@ -1,0 +1,112 @@
+"""Every file below `results/`, a function each: what rules, scripts and the report say of places comes from here."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class Results:
+    """The results of a study, where `root` stands before `results/`.
+
+    root: "" in the working folder; in a copy of an object storage, or where a module statement
+    has a prefix, the path up to the folder `results`, with a slash at its end. The rules
+    ask with wildcards in place of names: `Results().image("{image}")`.
+    """
+
+    def __init__(self, root: str = ""):
+        self.root = root
+
+    @classmethod
+    def of(cls, file: str | Path) -> "Results":
+        """The results that `file` lies in."""
+        return cls(str(file)[: str(file).rindex("results/")])
+
+    def __call__(self, name: str = "") -> str:
+        """The file `name`, relative to the folder of the results; that folder itself without a name."""
+        return f"{self.root}results/{name}" if name else f"{self.root}results"
+
+    def name(self, file: str | Path) -> str:
+        """The inverse of a call: what `file` is called in these results."""
+        return str(file).removeprefix(f"{self.root}results/")
+
+    # What is made, in the order of the flow
+
+    def image(self, image: str) -> str:
+        return self(f"images/{image}.png")
+
+    def images(self, names: Iterable[str]) -> list[str]:
+        return [self.image(name) for name in names]
+
+    def checksums(self, batch: str) -> str:
+        """The SHA-256 of each generated image of a batch; it stands for them in the rules."""
+        return self(f"checksums/{batch}.sha256")
+
+    def preprocessed(self, input_name: str, image: str) -> str:
+        return self(f"preprocessed/{input_name}/{image}.png")
+
+    def tensors(self, input_name: str, batch: str) -> str:
+        return self(f"tensors/{input_name}/{batch}.h5")
+
+    def model(self, classifier: str, suffix: str) -> str:
+        """A classifier's description and weights, as an engine loads them (`Engine.model`)."""
+        return self(f"models/{classifier}{suffix}")
+
+    def predictions(self, classifier: str, engine: str, batch: str) -> str:
+        return self(f"predictions/{classifier}/{engine}/{batch}.h5")
+
+    def predictions_table(self, classifier: str, engine: str) -> str:
+        return self(f"predictions/{classifier}/{engine}.tsv")
+
+    def parity_table(self, classifier: str, engine: str) -> str:
+        """`engine` beside the reference."""
+        return self(f"parity/{classifier}/{engine}.tsv")
+
+    def parity_figure(self, classifier: str, engine: str) -> str:
+        return self(f"parity/{classifier}/{engine}.png")
+
+    def confusion_table(self, classifier: str) -> str:
+        return self(f"figures/{classifier}/confusion.tsv")
+
+    def confusion_figure(self, classifier: str) -> str:
+        return self(f"figures/{classifier}/confusion.png")
+
+    def figure(self, classifier: str, image: str, name: str) -> str:
+        """A figure of one image as one classifier sees it."""
+        return self(f"figures/{classifier}/{image}/{name}.png")
+
+    @property
+    def gallery(self) -> str:
+        return self("figures/gallery.png")
+
+    @property
+    def times_figure(self) -> str:
+        return self("figures/where_the_time_went.png")
+
+    @property
+    def report(self) -> str:
+        return self("report.html")
+
+    @property
+    def manifest(self) -> str:
+        """The SHA-256 of each image and table of predictions."""
+        return self("manifest.sha256")
+
+    @property
+    def study(self) -> str:
+        """What was asked: the config and the prompts."""
+        return self("study.json")
+
+    @property
+    def verified(self) -> str:
+        """Each image and table beside those of another run."""
+        return self("verify.tsv")
+
+    # What Snakemake writes of the jobs
+
+    def log(self, job: str) -> str:
+        return self(f"logs/{job}.log")
+
+    def benchmark(self, job: str) -> str:
+        return self(f"benchmarks/{job}.tsv")
+
+
+HERE = Results()  # those of the working folder, as the rules name them

@@ -1,0 +1,99 @@
+"""Which files of the results are shown together, for the rules that gather them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from promptflux.classifiers.spec import Spec
+from promptflux.paths import HERE, Results
+from promptflux.report.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
+from promptflux.study.engines import REFERENCE, Engine
+from promptflux.study.stages import STAGES, compared
+from promptflux.study.study import Study
+
+
+def figures_of(spec: Spec, image: str, results: Results = HERE) -> list[str]:
+    """The figures of one image as one classifier sees it, in the order of the report."""
+    names = [
+        "loaded_image_verification",
+        "input_image_visualizations",
+        *(f"conv_layer_{i}_feature_maps" for i, _ in enumerate(spec.layers_of("conv"), start=1)),
+        "model_output",
+    ]
+    return [results.figure(spec.name, image, name) for name in names]
+
+
+def gallery_rows(study: Study) -> list[dict[str, Any]]:
+    """The rows of the gallery: the first prompts, and the user's own images as one.
+
+    A row: `name`, the names of its first `images`, a caption for each in `captions`, and the `count` of all.
+    """
+
+    def row(name: str, images: list[str], caption: str | None) -> dict[str, Any]:
+        shown = images[:MOST_GALLERY_IMAGES]
+        return {
+            "name": name,
+            "images": shown,
+            "captions": [caption or image for image in shown],
+            "count": len(images),
+        }
+
+    rows = [
+        row(prompt.name, study.images_of(prompt), prompt.prompt)
+        for prompt in islice(study.prompts, MOST_GALLERY_ROWS)
+    ]
+    if study.own_images:
+        rows.append(row("Your own images", list(study.own_images), None))
+    return rows[:MOST_GALLERY_ROWS]
+
+
+def classifier_sections(
+    study: Study, engines: Sequence[Engine], results: Results = HERE
+) -> list[dict[str, Any]]:
+    """What the report shows of each classifier: texts, and the paths of its files."""
+    first = list(islice(study.image_batches, 1))  # one tells which versions ran
+    return [
+        {
+            "name": name,
+            "description": spec.about,
+            "input": spec.input.to_dict(),
+            "architecture": results.model(name, engines[-1].architecture),
+            "predictions": {engine.name: results.predictions_table(name, engine.name) for engine in engines},
+            "batches": {
+                engine.name: [results.predictions(name, engine.name, batch) for batch in first]
+                for engine in engines
+            },
+            "parity": [
+                {
+                    "titles": [engine.title, REFERENCE.title],
+                    "table": results.parity_table(name, engine.name),
+                    "figure": results.parity_figure(name, engine.name),
+                }
+                for engine in compared(engines)
+            ],
+            "confusion": results.confusion_figure(name),
+            "figures": [
+                {"image": image, "paths": figures_of(spec, image, results)} for image in study.chosen
+            ],
+        }
+        for name, spec in study.classifiers.items()
+    ]
+
+
+def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every file that the sections of the classifiers name."""
+    files = []
+    for section in sections:
+        files += [section["architecture"], section["confusion"], *section["predictions"].values()]
+        files += [part[key] for part in section["parity"] for key in ("table", "figure")]
+        files += [path for batches in section["batches"].values() for path in batches]
+        files += [path for figure in section["figures"] for path in figure["paths"]]
+    return files
+
+
+def benchmarks(study: Study, engines: Sequence[Engine], results: Results = HERE) -> dict[str, list[str]]:
+    """The benchmark files that the jobs of a study write, by the title of their stage."""
+    return {
+        stage.title: [results.benchmark(job) for job in stage.jobs(study, engines)]
+        for stage in STAGES.values()
+    }

@@ -1,0 +1,1 @@
+"""How a job runs: its log, its errors, its GPU and its memory."""

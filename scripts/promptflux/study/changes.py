@@ -1,0 +1,83 @@
+"""What has changed in a study since its last complete run, and what that makes again, in words."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from promptflux.errors import shown
+from promptflux.generation.prompts import Prompt
+
+MOST_NAMES = 5
+# What follows from another value: of the first of these keys that begins the changed one's path.
+CONSEQUENCES = {
+    "prompts": "the prompts are compared below",
+    "images": "the images that are new are preprocessed",
+    "generator.images_per_prompt": "images that are new are made, all others are kept",
+    "generator.prompts_per_job": "the batches differ; every image is kept, tensors and predictions are sorted anew",
+    "generator": "every image is made again, and all that follows",
+    "classifiers": "the classifiers that are new run",
+    "engines": "the engine that is new runs",
+    "on_bad_image": "preprocessing runs again, and all that follows",
+    "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
+    "figures": "the figures are drawn again, and nothing else runs but the report",
+    "verify": "the comparison and the report are made again",
+}
+
+
+def asked(config: Mapping, prompts: Sequence[Prompt]) -> dict:
+    """What a study asks for, as JSON: `config`, and `prompts`, each a mapping, in their order."""
+    return {"config": dict(config), "prompts": [dataclasses.asdict(prompt) for prompt in prompts]}
+
+
+def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> list[str]:
+    """A sentence for each difference to the study of `record`, a file of `asked`; none without such a file."""
+    try:
+        before = json.loads(Path(record).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    old, new = flat(before["config"]), flat(config)
+    sentences = [
+        f"{key} was {shown(old.get(key))} and is {shown(new.get(key))}: {consequence(key)}."
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    ]
+    was = {row["name"]: row for row in before["prompts"]}
+    now = {row["name"]: row for row in asked(config, prompts)["prompts"]}
+    both = [name for name in now if name in was]
+    for names, what in (
+        ([name for name in now if name not in was], "new: {its} images are made"),
+        ([name for name in both if now[name] != was[name]], "changed: {its} images are made again"),
+        (
+            [name for name in was if name not in now],
+            "gone: {its} images stay, and nothing shows them any more",
+        ),
+    ):
+        if names:
+            verb, its = ("is", "its") if len(names) == 1 else ("are", "their")
+            sentences.append(f"prompts: {listed(names)} {verb} {what.format(its=its)}.")
+    if both != [name for name in was if name in now]:
+        sentences.append(
+            "prompts: they stand in another order: no image is made again, but the gallery and the report "
+            "are, and figures.images may choose other images."
+        )
+    return sentences
+
+
+def flat(config: Mapping, prefix: str = "") -> dict[str, object]:
+    """The values of nested mappings by their paths: {"a": {"b": 1}} becomes {"a.b": 1}."""
+    values: dict[str, object] = {}
+    for key, value in config.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return values
+
+
+def consequence(key: str) -> str:
+    return next(words for start, words in CONSEQUENCES.items() if f"{key}.".startswith(f"{start}."))
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

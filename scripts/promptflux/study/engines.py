@@ -1,0 +1,139 @@
+"""The engines that run the classifiers, and which of them are found here."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptflux.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a classifier.
+
+    name: in the config and in the results. title: for people. environment: of its jobs, in envs/.
+    script: that makes its predictions, relative to the workflow. model: the end of the name of
+    the file that it loads, `results/models/{classifier}{model}`. architecture: the same of
+    the text in which it prints the network.
+    """
+
+    name: str
+    title: str
+    environment: str
+    script: str
+    model: str
+    architecture: str
+
+    @property
+    def stage(self) -> str:
+        """The rule that runs it."""
+        return f"infer_{self.name}"
+
+
+ENGINES = {
+    engine.name: engine
+    for engine in (
+        Engine("torch", "PyTorch", "torch", "scripts/infer_torch.py", ".h5", "_architecture_torch.txt"),
+        Engine("flux", "Flux", "julia", "julia/infer_flux.jl", ".bson", "_architecture.txt"),
+    )
+}
+REFERENCE = ENGINES["torch"]  # what parity compares the others with
+Found = tuple[
+    bool, str
+]  # whether an engine can run here, and a sentence that says with what, or how to get it
+
+# Exit 3: Julia is too old. Exit 4: a package of the project is not installed.
+PROBE = """
+VERSION >= v"1.10" || exit(3)
+import Pkg
+for (name, _) in Pkg.project().dependencies
+    Base.find_package(name) === nothing && (print(name); exit(4))
+end
+print(VERSION)
+"""
+
+
+def find_flux(project: str | Path) -> Found:
+    """Whether Flux can run here, and a sentence that says with what, or how to get it.
+
+    project: the folder of the workflow's Julia project. Starts `julia` once (about 0.5 s).
+    """
+    instantiate = f"julia --project={project} -e 'using Pkg; Pkg.instantiate()'"
+    if shutil.which("julia") is None:
+        return (
+            False,
+            f"Julia was not found; get it from https://julialang.org/downloads, then run: {instantiate}",
+        )
+    command = ["julia", "--startup-file=no", f"--project={project}", "-e", PROBE]
+    try:
+        probe = subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=_without_julia_paths()
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return False, f"Julia could not be started ({error}); get it from https://julialang.org/downloads"
+    if probe.returncode == 0:
+        return True, f"Julia {probe.stdout.strip()}"
+    if probe.returncode == 3:
+        return (
+            False,
+            "the Julia on the PATH is older than 1.10; get a newer one from https://julialang.org/downloads",
+        )
+    if probe.returncode == 4:
+        return False, f"Julia's package {probe.stdout.strip()} is not installed; run: {instantiate}"
+    reason = (probe.stderr.strip().splitlines() or ["no message"])[0]
+    return False, f"Julia's project cannot be loaded ({reason}); run: {instantiate}"
+
+
+def flux_of_run(project: str | Path, is_main_process: bool, with_conda: bool, threads: int) -> Found:
+    """`find_flux` once a run: the process that plans looks for Julia, the jobs it starts inherit the answer.
+
+    with_conda: Julia comes with its conda environment, which is told where its project lies.
+    threads: of a job.
+    """
+    os.environ["PROMPTFLUX_JULIA_PROJECT"] = str(project)  # for envs/julia.post-deploy.sh
+    os.environ.setdefault("JULIA_NUM_THREADS", str(threads))  # Snakemake starts a bare `julia`
+    if with_conda:
+        return True, "Julia from the conda environment"
+    if not is_main_process and VARIABLE in os.environ:
+        found, _, detail = os.environ[VARIABLE].partition(" ")
+        return found == "found", detail
+    found, detail = find_flux(project)
+    os.environ[VARIABLE] = f"{'found' if found else 'missing'} {detail}"
+    return found, detail
+
+
+VARIABLE = "PROMPTFLUX_FLUX"
+
+
+def choose_engines(wanted: str | Sequence[str], found: Mapping[str, Found]) -> tuple[list[Engine], str]:
+    """The engines to run, and a sentence on them for the reader of the report.
+
+    wanted: `engines` of config.yaml. found: of the engines that may be missing, by name. Raises
+    StudyError if an engine is asked for by name and cannot run.
+    """
+    missing = {name: detail for name, (is_found, detail) in found.items() if not is_found}
+    if wanted != "auto":
+        for name in wanted:
+            if name in missing:
+                raise StudyError(f"config.yaml: engines asks for {name}, but {missing[name]}")
+        engines = [engine for engine in ENGINES.values() if engine.name in wanted]
+        return engines, f"The classifiers run in {_titles(engines)}, as asked."
+    engines = [engine for engine in ENGINES.values() if engine.name not in missing]
+    details = "; ".join(detail for _, detail in found.values())
+    if missing:
+        return engines, f"The classifiers run in {_titles(engines)} alone: {details}."
+    return engines, f"The classifiers run in {_titles(engines)} ({details})."
+
+
+def _titles(engines: Sequence[Engine]) -> str:
+    return " and in ".join(engine.title for engine in engines)
+
+
+def _without_julia_paths() -> dict[str, str]:
+    """The environment, but for a project that somebody else's Julia session may have set."""
+    return {
+        key: value for key, value in os.environ.items() if key not in ("JULIA_PROJECT", "JULIA_LOAD_PATH")
+    }

@@ -1,0 +1,92 @@
+"""What the jobs of a study need, for schedulers that hand out and enforce it.
+
+Memory and disk are in MB, run times in minutes. All are upper limits: about twice what the
+embedded models and Stable Diffusion's published figures lead to. A job that is killed
+nonetheless is tried again with more (`growing` in rules/common.smk).
+"""
+
+import json
+from math import prod
+from pathlib import Path
+
+from promptflux.classifiers.spec import Spec
+from promptflux.generation.generator import Generator
+from promptflux.generation.model_folder import size_multiple
+from promptflux.study.study import Study
+
+PYTHON_MB = 500  # measured: 60 to 250 MB for numpy, h5py and Pillow, 470 MB with matplotlib's figures
+TORCH_MB = 1500  # measured: 270 MB for a small CNN, 460 MB for the embedded diffusion model
+HUB_MODEL_MB = 7000  # a hub id's files are not here to be measured: SDXL in half precision
+ACTIVATIONS_MB = 3000  # of a million pixels that are denoised and decoded at once
+GPU_SECONDS = 15  # an image of 512×512 pixels in 25 steps; a T4 takes about half as long
+CPU_SECONDS = 20  # a step of Stable Diffusion 1.5 (4.3 GB) at 512×512 pixels on four cores
+
+
+def generate_needs(study: Study, batch: str, gpu: int) -> dict[str, int]:
+    """`mem_mb`, `runtime` and `disk_mb` of the job that generates the images of a batch."""
+    generator, images = study.generator, len(study.image_batches[batch])
+    weights, pixels = model_mb(generator), image_pixels(generator)
+    size = pixels / 512**2
+    if gpu:
+        seconds = images * size * generator.steps * GPU_SECONDS / 25
+    else:
+        seconds = images * size * generator.steps * CPU_SECONDS * weights / 4300
+    return {
+        "mem_mb": TORCH_MB + 2 * weights + round(generator.micro_batch * pixels * ACTIVATIONS_MB / 1e6),
+        "runtime": 30 + round(seconds / 60),
+        "disk_mb": 100 + 2 * megabytes(3 * pixels * images),  # update() keeps the old images meanwhile
+    }
+
+
+def model_mb(generator: Generator) -> int:
+    """The size of the diffusion model's files."""
+    if not generator.is_folder:
+        return HUB_MODEL_MB
+    return megabytes(sum(Path(path).stat().st_size for path in generator.files()))
+
+
+def image_pixels(generator: Generator) -> int:
+    """The pixels of an image; 1024×1024 where only the model knows."""
+    native = 1024
+    if generator.is_folder:
+        for part in ("unet", "transformer"):
+            config = Path(generator.model, part, "config.json")
+            if config.is_file():
+                sample_size = json.loads(config.read_text(encoding="utf-8")).get("sample_size")
+                if isinstance(sample_size, int):
+                    native = sample_size * size_multiple(Path(generator.model))
+    return (generator.width or native) * (generator.height or native)
+
+
+def preprocess_needs(study: Study, batch: str) -> dict[str, int]:
+    """The same of a job that makes the tensors of a batch, for the largest of the inputs."""
+    images = len(study.image_batches[batch])
+    tensor = 4 * max(prod(spec.shape) for spec in study.inputs.values())
+    return {
+        "mem_mb": 2 * PYTHON_MB + 32 * megabytes(2 * tensor),
+        "runtime": 10 + images // 50,
+        "disk_mb": 10 + megabytes(2 * tensor * images),
+    }
+
+
+def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
+    """The same of the job that runs a classifier on a batch, in either engine."""
+    spec, images = study.classifiers[classifier], len(study.image_batches[batch])
+    weights = megabytes(4 * sum(map(prod, spec.parameters.values())))
+    layers = 4 * sum(prod(layer.shape) for layer in spec.layers)
+    return {
+        "mem_mb": TORCH_MB + 4 * weights + 16 * megabytes(2 * layers),
+        "runtime": 15 + images // 20,
+        "disk_mb": 10 + megabytes(layers * len(study.chosen_in(batch))) + images // 100,
+    }
+
+
+def figures_needs(spec: Spec, images: int) -> dict[str, int]:
+    """The same of the job that draws the figures of so many images."""
+    figures = 3 + len(spec.layers_of("conv"))
+    return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + images * figures // 6, "disk_mb": 10 + images * figures}
+
+
+def megabytes(size: int) -> int:
+    """Bytes to whole megabytes, rounded up."""
+    return -(-size // 1_000_000)

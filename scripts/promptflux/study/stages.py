@@ -1,0 +1,64 @@
+"""The stages of a study, in the order of the flow: what people call them, and their jobs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from promptflux.study.engines import ENGINES, REFERENCE, Engine
+from promptflux.study.study import Study
+
+Jobs = Callable[[Study, Sequence[Engine]], list[str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage. title: for people. jobs: the names of its jobs in a study, as `Results.benchmark` takes them."""
+
+    title: str
+    jobs: Jobs
+
+
+def _generate(study: Study, engines: Sequence[Engine]) -> list[str]:
+    return [f"generate/{batch}" for batch in study.prompts_of]
+
+
+def _preprocess(study: Study, engines: Sequence[Engine]) -> list[str]:
+    return [f"preprocess/{name}/{batch}" for name in study.inputs for batch in study.image_batches]
+
+
+def _models(study: Study, engines: Sequence[Engine]) -> list[str]:
+    rules = ["import_weights", *(["export_bson"] if ENGINES["flux"] in engines else [])]
+    return [f"{rule}/{name}" for rule in rules for name in study.classifiers]
+
+
+def _infer(engine: Engine) -> Jobs:
+    return lambda study, engines: [
+        f"{engine.stage}/{name}/{batch}"
+        for name in study.classifiers
+        for batch in study.image_batches
+        if engine in engines
+    ]
+
+
+def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
+    others = [engine for engine in compared(engines)]
+    return [f"parity/{name}/{engine.name}" for name in study.classifiers for engine in others]
+
+
+def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:
+    batches = [batch for batch in study.image_batches if study.chosen_in(batch)]
+    return ["gallery", *(f"figures/{name}_{batch}" for name in study.classifiers for batch in batches)]
+
+
+def compared(engines: Sequence[Engine]) -> list[Engine]:
+    """The engines that are held to the reference, if that runs, too."""
+    return [engine for engine in engines if engine != REFERENCE] if REFERENCE in engines else []
+
+
+STAGES = {
+    "generate": Stage("Generating the images", _generate),
+    "preprocess": Stage("Preprocessing", _preprocess),
+    "models": Stage("Reading the classifiers", _models),
+    **{engine.stage: Stage(f"Inference in {engine.title}", _infer(engine)) for engine in ENGINES.values()},
+    "parity": Stage("Comparing the engines", _parity),
+    "figures": Stage("Drawing the figures", _figures),
+}

@@ -1,0 +1,263 @@
+"""A study: the config, checked as a whole, and what follows from it before any job runs."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from promptflux.classifiers.spec import Spec, load_spec
+from promptflux.errors import StudyError, shown
+from promptflux.files.checksums import read_checksums
+from promptflux.files.whole import sha256_of_text
+from promptflux.generation.generator import Generator, read_generator
+from promptflux.generation.prompts import Prompt, image_names, read_prompts
+from promptflux.generation.recipe import named
+from promptflux.images.inputs import InputSpec
+from promptflux.paths import HERE, Results
+from promptflux.schema import Schema
+from promptflux.study.batches import OWN_IMAGES_PER_BATCH, batches, prompts_per_job
+from promptflux.study.config import find, overlay
+from promptflux.study.engines import ENGINES
+from promptflux.study.own_images import OwnImage, list_images
+
+SCHEMA = Schema("config", {"engine": {"enum": list(ENGINES)}})
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the rules ask for.
+
+    `image_batches`: batch -> its image names. `prompts_of`: batch -> its prompts (batches of
+    generated images only). `own_images`: image name -> its file. `chosen`: the images that
+    get figures of their own, in order. `reference`: the run to compare with, if any.
+    """
+
+    config: dict
+    prompts_path: Path | None
+    prompts: list[Prompt]
+    generator: Generator | None
+    own_images: dict[str, OwnImage]
+    prompts_of: dict[str, list[Prompt]]
+    image_batches: dict[str, list[str]]
+    classifiers: dict[str, Spec]
+    chosen: list[str]
+    reference: Path | None
+
+    @property
+    def reference_files(self) -> list[str]:
+        """What stands for the run to compare with: a list of SHA-256 sums, its own if it is a folder that has one."""
+        if self.reference is None:
+            return []
+        candidates = [
+            self.reference,
+            self.reference / "manifest.sha256",
+            self.reference / "results/manifest.sha256",
+        ]
+        return [str(path) for path in candidates if path.is_file()]
+
+    @property
+    def inputs(self) -> dict[str, InputSpec]:
+        """The inputs that the classifiers want, by name."""
+        return {spec.input.name: spec.input for spec in self.classifiers.values()}
+
+    @property
+    def prompt_of_image(self) -> dict[str, Prompt]:
+        """The prompt of each generated image, by image name, in the order of the table."""
+        return {image: prompt for prompt in self.prompts for image in self.images_of(prompt)}
+
+    def images_of(self, prompt: Prompt) -> list[str]:
+        """The names of a prompt's images: `{name}_1`, `{name}_2`, ..."""
+        return image_names(prompt, self.generator.images_per_prompt)
+
+    def source(self, image: str, results: Results = HERE) -> str:
+        """The file of an image: a user's own, or one to be generated."""
+        own = self.own_images.get(image)
+        return str(own.path) if own else results.image(image)
+
+    def chosen_in(self, batch: str) -> list[str]:
+        """The images of a batch that get figures of their own, in the batch's order."""
+        chosen = set(self.chosen)
+        return [image for image in self.image_batches[batch] if image in chosen]
+
+    def lost_and_edited(self, results: Results) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Of each batch made before, the images that are gone since, and those that somebody wrote since.
+
+        A batch was made if its list of checksums is
+        there; every image that it made is older than this list.
+        """
+        listed = _times_of_files(Path(results("checksums")))
+        there = _times_of_files(Path(results("images")))
+        lost, edited = {}, {}
+        for batch in self.prompts_of:
+            made = listed.get(f"{batch}.sha256")
+            if made is not None:
+                times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
+                gone = [image for image, time in times.items() if time is None]
+                if gone:  # or new, and never made
+                    lists = read_checksums(results.checksums(batch))
+                    lost[batch] = [image for image in gone if f"images/{image}.png" in lists]
+                edited[batch] = [image for image, time in times.items() if time is not None and time > made]
+        return lost, edited
+
+    def request_digest(self, batch: str) -> str:
+        """A digest of all that a batch's images depend on; it changes when one of them would."""
+        asked = [named(dataclasses.asdict(prompt)) for prompt in self.prompts_of[batch]]
+        return sha256_of_text(json.dumps([named(self.generator.settings()), asked], ensure_ascii=False))[:16]
+
+
+def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
+    """Read the study that `changes` make of the workflow's defaults.
+
+    `folders`: the working folder and the workflow's own; paths of the config are looked up
+    in this order. Raises StudyError with every problem that was found, a line each.
+    """
+    folders = [Path(folder) for folder in folders]
+    defaults = yaml.safe_load((folders[-1] / "config.yaml").read_text(encoding="utf-8"))
+    config = SCHEMA.typed(overlay(defaults, changes))
+    found = SCHEMA.problems(config, "config.yaml")
+    if found:
+        raise StudyError(*found)
+
+    def attempt(part, *arguments, otherwise):
+        try:
+            return part(*arguments)
+        except StudyError as error:
+            found.extend(error.args)
+            return otherwise
+
+    prompts_path = attempt(_found, config, "prompts", "file", folders, otherwise=None)
+    prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
+    generator = attempt(read_generator, config, folders, otherwise=None) if prompts_path else None
+    reference = attempt(_found, config, "verify", "folder or file", folders, otherwise=None)
+    classifiers = attempt(_classifiers, config, folders, otherwise={})
+    own_images = attempt(_own_images, config, folders, otherwise=[])
+    if config["prompts"] is None and config["images"] is None:
+        found.append("config.yaml: prompts and images are both null; a study needs one of them.")
+    if found:
+        raise StudyError(*found)
+
+    by_name = {prompt.name: prompt for prompt in prompts}
+    size = prompts_per_job(generator.prompts_per_job, len(prompts)) if generator else 1
+    prompts_of = {
+        batch: [by_name[name] for name in names]
+        for batch, names in batches(sorted(by_name), size, "prompts").items()
+    }
+    images_of = {
+        prompt.name: image_names(prompt, generator.images_per_prompt) for prompt in prompts if generator
+    }
+    image_batches = {
+        batch: [image for prompt in members for image in images_of[prompt.name]]
+        for batch, members in prompts_of.items()
+    }
+    by_image_name = {image.name: image for image in own_images}
+    _check_image_names(images_of, by_image_name)
+    return Study(
+        config=config,
+        prompts_path=prompts_path,
+        prompts=prompts,
+        generator=generator,
+        own_images=by_image_name,
+        prompts_of=prompts_of,
+        image_batches={**image_batches, **batches(by_image_name, OWN_IMAGES_PER_BATCH, "images")},
+        classifiers=classifiers,
+        chosen=_chosen(
+            [*images_of.values(), *([name] for name in by_image_name)], config["figures"]["images"]
+        ),
+        reference=reference,
+    )
+
+
+def _times_of_files(folder: Path) -> dict[str, int]:
+    """The modification time in ns of each file of a folder, by name; empty if there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_mtime_ns for entry in entries}
+
+
+def _found(config: dict, key: str, what: str, folders: list[Path]) -> Path | None:
+    """The path that `config[key]` names, None if it names none."""
+    if config[key] is None:
+        return None
+    path = find(config[key], folders)
+    if path is None:
+        raise StudyError(
+            f"config.yaml: {key} is {shown(config[key])}, and there is no such {what} in "
+            f"{' or '.join(map(str, folders))}."
+        )
+    return path
+
+
+def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:
+    return [] if config["images"] is None else list_images(config["images"], folders)
+
+
+def _classifiers(config: dict, folders: list[Path]) -> dict[str, Spec]:
+    found: list[str] = []
+    specs: dict[str, Spec] = {}
+    for entry in config["classifiers"]:
+        path = find(entry, folders) if entry.endswith((".yaml", ".yml")) else None
+        path = path or find(f"models/classifiers/{entry}.yaml", folders)
+        if path is None:
+            known = sorted(
+                {spec.stem for folder in folders for spec in (folder / "models/classifiers").glob("*.yaml")}
+            )
+            found.append(
+                f"config.yaml: the classifier {shown(entry)} is unknown; "
+                f"known are {', '.join(known)}, and a path of a spec file (.yaml) is welcome."
+            )
+            continue
+        try:
+            spec = load_spec(path)
+        except StudyError as error:
+            found.extend(error.args)
+            continue
+        twin = specs.get(spec.name)
+        if twin:
+            found.append(
+                f"config.yaml: the classifiers {twin.path} and {path} have the same name {spec.name!r}."
+            )
+        for other in specs.values():
+            if other.input.name == spec.input.name and other.input != spec.input:
+                found.append(
+                    f"{path}: the input {spec.input.name!r} differs from that of {other.path}; "
+                    f"give one of them another name."
+                )
+        specs[spec.name] = spec
+    if found:
+        raise StudyError(*found)
+    return specs
+
+
+def _check_image_names(images_of: Mapping[str, list[str]], own_images: Mapping[str, OwnImage]) -> None:
+    """Raise StudyError if an image of the user's has the name of one to be generated; images_of: by prompt."""
+    generated = {image.casefold(): prompt for prompt, images in images_of.items() for image in images}
+    clashes = [
+        f"{image.path}: its name {name!r} is that of an image of the prompt {generated[name.casefold()]!r}; "
+        f"rename the file or the prompt."
+        for name, image in own_images.items()
+        if name.casefold() in generated
+    ]
+    if clashes:
+        raise StudyError(*clashes)
+
+
+def _chosen(groups: Sequence[list[str]], wanted: int | str | list[str]) -> list[str]:
+    """The images of `figures.images`; a number takes turns among `groups`, the prompts and the own images."""
+    if isinstance(wanted, list):
+        known = {image for group in groups for image in group}
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            example = shown(groups[0][0])
+            raise StudyError(
+                f"config.yaml: figures.images names {', '.join(map(shown, unknown))}, "
+                f"and the study has no such image; a name looks like {example}."
+            )
+        return wanted
+    turns = max((len(group) for group in groups), default=0)
+    ordered = [group[turn] for turn in range(turns) for group in groups if turn < len(group)]
+    return ordered if wanted == "all" else ordered[: int(wanted)]

@@ -1,0 +1,159 @@
+"""The PyTorch network of a spec, and the weights file."""
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from support.specs import write_spec
+
+from promptflux.classifiers.network import Network, untrained_weights
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_weights, save_weights, weights_digest
+from promptflux.errors import StudyError
+
+
+@pytest.fixture
+def spec(tmp_path):
+    return load_spec(write_spec(tmp_path))
+
+
+def test_the_network_computes_what_the_spec_says(spec):
+    """Against the same network written by hand with torch.nn.functional."""
+    import torch.nn.functional as F
+
+    weights = untrained_weights(spec, 3)
+    rng = np.random.default_rng(0)
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        weights[f"batchnorm1/{name}"] = rng.uniform(0.5, 2, 6).astype(np.float32)
+    network = Network(spec).load(weights).eval()
+    w = {name: torch.from_numpy(array) for name, array in weights.items()}
+    x = images = torch.rand(5, 1, 12, 10)
+
+    x = F.max_pool2d(F.relu(F.conv2d(x, w["conv1/weight"], w["conv1/bias"])), 2)
+    x = F.conv2d(x, w["conv2/weight"], padding=1)
+    scale = w["batchnorm1/weight"] / torch.sqrt(w["batchnorm1/running_var"] + 1e-5)
+    shift = w["batchnorm1/bias"] - w["batchnorm1/running_mean"] * scale
+    x = F.relu(x * scale[:, None, None] + shift[:, None, None])
+    x = F.gelu(x.reshape(5, -1) @ w["dense1/weight"].T + w["dense1/bias"])
+    logits = x @ w["dense2/weight"].T + w["dense2/bias"]
+
+    with torch.no_grad():
+        assert torch.allclose(network(images), logits, atol=1e-6)
+        outputs = dict(network.outputs(images))
+    assert list(outputs) == [layer.name for layer in spec.layers]
+    assert outputs["conv1"].min() == 0  # after its activation
+    assert torch.allclose(outputs["softmax1"], torch.softmax(logits, 1), atol=1e-6)
+
+
+def test_weights_go_in_and_come_out(spec):
+    weights = untrained_weights(spec, 3)
+    back = Network(spec).load(weights).weights()
+    assert list(back) == list(weights) == list(spec.parameters)
+    assert all(np.array_equal(back[name], weights[name]) for name in weights)
+
+
+def test_a_network_does_not_load_part_of_its_weights(spec):
+    weights = untrained_weights(spec, 3)
+    del weights["dense2/bias"]
+    with pytest.raises(StudyError, match="dense2.bias"):
+        Network(spec).load(weights)
+
+
+def test_untrained_weights_are_the_same_everywhere(spec):
+    """Their digest is on record: it must not change with NumPy, PyTorch or the platform."""
+    weights = untrained_weights(spec, 1)
+    assert weights_digest(weights) == "40370a016ef02c029a009dfd50b5790a8b773351accc56010d6846a126a3fd17"
+    assert weights_digest(weights) == weights_digest(untrained_weights(spec, 1))
+    assert weights_digest(weights) != weights_digest(untrained_weights(spec, 2))
+
+
+def test_untrained_weights_are_distributed_as_pytorchs(tmp_path):
+    layers = [{"conv": {"out": 64, "kernel": 3}}, {"conv": {"out": 64, "kernel": 3}}, "flatten", {"dense": 3}]
+    spec = load_spec(write_spec(tmp_path, layers=layers))
+    torch.manual_seed(0)
+    ours, pytorchs = untrained_weights(spec, 1), Network(spec).weights()
+    for name in ("conv1/weight", "conv2/weight", "conv2/bias", "dense1/weight"):
+        bound = np.sqrt(1 / np.prod(spec.parameters[name.split("/")[0] + "/weight"][1:]))
+        assert 0.85 * bound < np.abs(ours[name]).max() <= bound
+        assert ours[name].std() == pytest.approx(pytorchs[name].std(), rel=0.2)
+
+
+def test_batch_normalisation_starts_as_the_identity(spec):
+    weights = untrained_weights(spec, 1)
+    assert [weights[f"batchnorm1/{name}"][0] for name in ("weight", "bias", "running_mean", "running_var")] == [
+        1, 0, 0, 1,
+    ]  # fmt: skip
+
+
+def test_the_digest_is_what_its_description_says():
+    weights = {"b/weight": np.array([[1, 2]], np.float32), "a/bias": np.array([3], np.float32)}
+    bytes_ = b"a/bias\n" + b"\x00\x00\x40\x40" + b"b/weight\n" + b"\x00\x00\x80\x3f" + b"\x00\x00\x00\x40"
+    assert weights_digest(weights) == hashlib.sha256(bytes_).hexdigest()
+
+
+def test_a_weights_file_holds_what_the_contract_says(spec, tmp_path):
+    path, weights = tmp_path / "w.h5", untrained_weights(spec, 1)
+    save_weights(path, weights, "small")
+    with h5py.File(path) as file:
+        assert dict(file.attrs) == {
+            "format": "promptflux weights 1",
+            "classifier": "small",
+            "weights_sha256": weights_digest(weights),
+        }
+        assert file["conv2/weight"].shape == (6, 4, 3, 3)
+        assert file["conv2/weight"].dtype == np.dtype("<f4")
+    loaded = load_weights(path, spec)
+    assert all(np.array_equal(loaded[name], weights[name]) for name in weights)
+    save_weights(tmp_path / "again.h5", weights, "small")
+    assert path.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.pop("dense1/bias"), ["dense1/bias is missing", "shape 8"]),
+        (lambda w: w.update({"conv3/bias": np.zeros(2)}), ["conv3/bias belongs to no layer"]),
+        (
+            lambda w: w.update({"conv2/weight": np.zeros((4, 6, 3, 3))}),
+            ["conv2/weight has the shape 4×6×3×3", "6×4×3×3"],
+        ),
+        (
+            lambda w: w["dense2/weight"].__setitem__((0, 0), np.nan),
+            ["dense2/weight holds 1 values", "not finite"],
+        ),
+        (lambda w: w["conv1/bias"].fill(np.inf), ["conv1/bias holds 4 values"]),
+        (lambda w: w["batchnorm1/running_var"].fill(-1), ["running_var", "negative"]),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(spec, tmp_path, change, said):
+    weights = untrained_weights(spec, 1)
+    change(weights)
+    save_weights(tmp_path / "w.h5", weights, "small")
+    with pytest.raises(StudyError) as caught:
+        load_weights(tmp_path / "w.h5", spec)
+    for words in (*said, str(tmp_path / "w.h5")):
+        assert words in str(caught.value)
+
+
+def test_weights_that_were_changed_are_noticed(spec, tmp_path):
+    save_weights(tmp_path / "w.h5", untrained_weights(spec, 1), "small")
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        file["conv1/bias"][0] = 0.123
+    with pytest.raises(StudyError, match="weights_sha256"):
+        load_weights(tmp_path / "w.h5", spec)
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
+def test_a_file_that_holds_no_weights(spec, tmp_path, content):
+    (tmp_path / "w.h5").write_bytes(content)
+    with pytest.raises(StudyError, match="w.h5"):
+        load_weights(tmp_path / "w.h5", spec)
+
+
+def test_another_hdf5_file_holds_no_weights(spec, tmp_path):
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(StudyError, match="not a weights file"):
+        load_weights(tmp_path / "w.h5", spec)

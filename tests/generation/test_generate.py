@@ -1,0 +1,155 @@
+"""Generated images: what they are a function of, what is kept, and what they say of themselves."""
+
+import json
+import os
+import shutil
+
+import generate
+import numpy as np
+import pytest
+from PIL import Image
+from support.workflow import WORKFLOW
+
+from promptflux.errors import StudyError
+from promptflux.images.provenance import read_provenance
+from promptflux.study.study import load_study
+
+
+class Study:
+    """A folder with a prompts table, and its images made by `generate.main`."""
+
+    def __init__(self, folder, model):
+        self.folder, self.model = folder, model
+
+    def make(self, rows: dict[str, str], only: list[str] | None = None, **settings) -> dict[str, bytes]:
+        """Generate two images a row; returns the bytes of each image by its name."""
+        table = self.folder / "prompts.tsv"
+        table.write_text(
+            "name\tprompt\tnegative_prompt\n" + "".join(f"{name}\t{text}\n" for name, text in rows.items()),
+            encoding="utf-8",
+        )
+        settings = {"model": str(self.model), "steps": 2, "images_per_prompt": 2, **settings}
+        study = load_study(
+            {"prompts": str(table), "classifiers": [], "generator": settings}, [self.folder, WORKFLOW]
+        )
+        names = only or list(study.prompt_of_image)
+        paths = [self.folder / "images" / f"{name}.png" for name in names]
+        generate.main(
+            prompts=str(table),
+            settings=study.generator.settings(),
+            images=names,
+            folder=str(self.folder / "images"),
+            checksums=str(self.folder / "checksums" / "prompts.sha256"),
+        )
+        return {path.stem: path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def study(tmp_path, tiny_model):
+    return Study(tmp_path, tiny_model)
+
+
+ROWS = {"forest": "a forest", "city": "a city at night\tfog", "sea": "the sea"}
+
+
+def pixels(path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_images_are_rgb_pngs_that_tell_their_provenance(study):
+    study.make(ROWS)
+    with Image.open(study.folder / "images/city_2.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (32, 32))
+        provenance = json.loads(image.text["promptflux"])
+    recipe, made_with = provenance["recipe"], provenance["made_with"]
+    assert recipe["prompt"] == "a city at night"
+    assert recipe["negative_prompt"] == "fog"
+    assert (recipe["steps"], recipe["guidance_scale"], recipe["micro_batch"], recipe["threads"]) == (
+        2,
+        3.0,
+        4,
+        4,
+    )
+    assert recipe["model"].startswith("sha256:")
+    assert made_with["scheduler"] == "DPMSolverMultistepScheduler"
+    assert {"torch", "diffusers", "device", "dtype", "width"} <= set(made_with)
+
+
+def test_an_image_does_not_depend_on_its_neighbours(study, tmp_path, tiny_model):
+    together = study.make(ROWS)
+    other = Study(tmp_path / "alone", tiny_model)
+    other.folder.mkdir()
+    for name, text in ROWS.items():
+        alone = other.make({name: text}, only=[f"{name}_2"])
+        assert alone[f"{name}_2"] == together[f"{name}_2"]
+
+
+def test_images_differ_between_seeds_and_prompts(study):
+    images = study.make(ROWS)
+    assert len({pixels(study.folder / "images" / f"{name}.png").tobytes() for name in images}) == len(images)
+
+
+def test_what_would_be_made_anyway_is_kept(study):
+    first = study.make(ROWS)
+    times = {path: path.stat().st_mtime_ns for path in (study.folder / "images").iterdir()}
+    second = study.make({"new": "a new prompt", **ROWS, "sea": "another sea"})
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == {"sea_1", "sea_2"}
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items() if "sea" not in path.name)
+
+
+def test_a_changed_setting_makes_all_again(study):
+    first = study.make(ROWS)
+    second = study.make(ROWS, guidance_scale=1.5)
+    assert all(first[name] != second[name] for name in first)
+
+
+def test_a_broken_image_is_made_again(study):
+    first = study.make(ROWS)
+    path = study.folder / "images/sea_1.png"
+    path.write_bytes(first["sea_1"][:200])
+    assert study.make(ROWS) == first
+
+
+def test_the_model_counts_by_its_contents_not_its_place(study, tmp_path):
+    first = study.make(ROWS)
+    study.model = shutil.copytree(study.model, tmp_path / "moved")
+    os.utime(study.model / "model_index.json")
+    time = (study.folder / "images/sea_1.png").stat().st_mtime_ns
+    assert study.make(ROWS) == first
+    assert (study.folder / "images/sea_1.png").stat().st_mtime_ns == time
+
+
+def test_hostile_prompts_are_only_text(study):
+    hostile = {
+        "quotes": '"it\'s" `x` $(touch owned) $5 {braces} <script>alert(1)</script>',
+        "emoji": "🌲 غابة שמש \u2028",
+        "long": "tree " * 1000,
+    }
+    images = study.make(hostile)
+    assert len(images) == 6
+    provenance = read_provenance(study.folder / "images/quotes_1.png")
+    assert provenance["recipe"]["prompt"] == hostile["quotes"]
+    assert not (study.folder / "owned").exists()
+
+
+def test_the_words_that_do_not_fit_are_named(study, capsys):
+    study.make({"long": "tree " * 20 + "cheesecake"}, only=["long_1"])
+    assert "cheesecake" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_loaded_is_a_sentence(study, tmp_path):
+    study.model = shutil.copytree(study.model, tmp_path / "broken")
+    (study.model / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(StudyError, match="cannot be loaded"):
+        study.make(ROWS)
+    assert not (study.folder / "images").exists() or not list((study.folder / "images").iterdir())
+
+
+def test_a_device_that_is_not_there_is_a_sentence(study):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(StudyError, match="generator.device"):
+        study.make(ROWS, device="cuda")

@@ -1,0 +1,301 @@
+"""The Flux engine against PyTorch, in real Julia."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import parity
+import pytest
+import yaml
+from PIL import Image
+from support.flux import (
+    PROJECT,
+    RUN_FLUX,
+    differences,
+    environment,
+    random_spec,
+    run_torch,
+    structure,
+    write_images,
+    write_weights,
+)
+from support.workflow import WORKFLOW
+
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_weights
+from promptflux.errors import StudyError
+
+# Pkg.test's default of --check-bounds=yes would compile every package anew, for minutes.
+PKG_TEST = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
+RANDOM_SPECS = 60
+# Relative to the largest value of a layer, on the same input.
+AGREES = 1e-5
+
+
+def prepare(folder, spec, count, seed):
+    images = np.random.default_rng(seed).random((count, *spec.input.shape), dtype=np.float32)
+    write_weights(folder, spec, seed)
+    write_images(folder, spec, images)
+    return spec
+
+
+def agree(folder, specs, count):
+    for spec in specs:
+        found = differences(run_torch(folder, spec, count), folder / f"{spec.name}_flux.h5")
+        assert max(found.values()) <= AGREES, (spec.path.read_text(), found)
+
+
+def test_every_layer_of_random_specs_agrees(julia, tmp_path):  # noqa: F811
+    specs = [prepare(tmp_path, random_spec(tmp_path, f"random{i}", i), 3, i) for i in range(RANDOM_SPECS)]
+    kinds = {layer.kind for spec in specs for layer in spec.layers}
+    assert kinds >= {
+        "conv",
+        "batchnorm",
+        "maxpool",
+        "meanpool",
+        "dropout",
+        "gelu",
+        "leaky_relu",
+        "dense",
+        "softmax",
+    }
+    convolutions = [layer.settings for spec in specs for layer in spec.layers if layer.kind == "conv"]
+    for key, plain in (
+        ("stride", (1, 1)),
+        ("padding", (0, 0)),
+        ("dilation", (1, 1)),
+        ("groups", 1),
+        ("bias", True),
+    ):
+        assert any(settings[key] != plain for settings in convolutions), key
+    julia(RUN_FLUX, *(spec.path for spec in specs))
+    agree(tmp_path, specs, 3)
+
+
+def test_every_layer_of_the_embedded_classifiers_agrees(julia, tmp_path):  # noqa: F811
+    specs = []
+    for classifier in ("cnn28", "cnn32", "cnn224"):
+        shutil.copy(WORKFLOW / f"models/classifiers/{classifier}.yaml", tmp_path)
+        specs.append(load_spec(tmp_path / f"{classifier}.yaml", weights_exist=False))
+        prepare(tmp_path, specs[-1], 18, 1)
+        shipped = WORKFLOW / f"models/classifiers/{classifier}.h5"
+        if shipped.is_file():
+            shutil.copy(shipped, tmp_path)
+    julia(RUN_FLUX, *(spec.path for spec in specs))
+    agree(tmp_path, specs, 18)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A spec that each fault changes the outputs of, with weights and images."""
+    folder = tmp_path_factory.mktemp("small")
+    content = {
+        "input": {"name": "square", "size": 20, "channels": "rgb"},
+        "layers": [
+            {"conv": {"out": 8, "kernel": 3, "activation": "relu"}},
+            {"maxpool": 2},
+            {"conv": {"out": 8, "kernel": 3, "activation": "relu"}},
+            "flatten",
+            {"dense": 4},
+            "softmax",
+        ],
+        "labels": ["a", "b", "c", "d"],
+        "weights": {"seed": 1},
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    return prepare(folder, load_spec(folder / "small.yaml"), 5, 3)
+
+
+def check_parity(spec, folder):
+    torch = run_torch(spec.path.parent, spec, 5)
+    flux = spec.path.parent / f"{spec.name}_flux.h5"
+    parity.main(
+        classifier=spec.name, flux=[str(flux)], torch=[str(torch)],
+        table=str(folder / "parity.tsv"), figure=str(folder / "parity.png"),
+    )  # fmt: skip
+
+
+def test_both_engines_write_the_same_file(julia, small, tmp_path):  # noqa: F811
+    julia(RUN_FLUX, small.path)
+    check_parity(small, tmp_path)
+    folder = small.path.parent
+    assert structure(folder / "small_flux.h5") == structure(folder / "small_torch.h5")
+    first = (folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes()
+    julia(RUN_FLUX, small.path)
+    assert first == ((folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes())
+
+
+# A fault in what runs the network: the images that it is given are changed on the way.
+CHANGED_IMAGES = """
+struct Faulty; run; end
+predict(faulty::Faulty, images; keep) = predict(faulty.run, CHANGE(images); keep)
+runner(network, device, threads) = (Faulty(Predictor(network; threads)), "cpu")
+"""
+FAULTS = {
+    "unflipped kernels": (
+        "conv1",
+        "take_weights!(layer::Conv, weight) ="
+        '(copyto!(layer.weight, weight("weight")); copyto!(layer.bias, weight("bias")); layer)\n'
+        "flipped(array::Array{<:Any,4}) = array",
+    ),
+    "transposed image": (
+        "conv1",
+        CHANGED_IMAGES.replace("CHANGE(images)", "permutedims(images, (2, 1, 3, 4))"),
+    ),
+    "double /255": ("conv1", CHANGED_IMAGES.replace("CHANGE(images)", "images ./ 255f0")),
+    "wrong flatten order": (
+        "flatten1",
+        "flux_layer(::Val{:flatten}, layer) = x -> reshape(permutedims(x, (3, 1, 2, 4)), :, size(x, 4))",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_parity_catches(julia, small, tmp_path, fault):  # noqa: F811
+    layer, code = FAULTS[fault]
+    julia(f"@eval PromptFlux begin {code} end\n{RUN_FLUX}", small.path)
+    with pytest.raises(StudyError, match=f"The first layer to differ is {layer}"):
+        check_parity(small, tmp_path)
+    assert "FAIL" in (tmp_path / "parity.tsv").read_text()
+
+
+def test_the_way_back_to_pytorch(julia, small, tmp_path):  # noqa: F811
+    """What a Flux user has trained, as `Flux.state` in a BSON file, becomes weights that PyTorch runs."""
+    julia(
+        """
+        using Flux, BSON
+        model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
+                      Dense(392 => 4), softmax)
+        BSON.bson(ARGS[1], Dict(:state => Flux.state(model)))
+        bson_to_weights(; spec=ARGS[2], model=ARGS[1], output=ARGS[3])
+        infer(; tensors=ARGS[4], spec=ARGS[2], model=ARGS[1], output=ARGS[5], device="cpu", layers_of=["a1"])
+        """,
+        tmp_path / "own.bson",
+        small.path,
+        tmp_path / "small.h5",
+        small.path.parent / "small_tensors.h5",
+        tmp_path / "small_flux.h5",
+    )
+    assert list(load_weights(tmp_path / "small.h5", small)) == list(small.parameters)
+    shutil.copy(small.path.parent / "small_tensors.h5", tmp_path)
+    assert max(differences(run_torch(tmp_path, small, 1), tmp_path / "small_flux.h5").values()) <= AGREES
+
+
+# ---- the scripts, as Snakemake and people start them --------------------------------------
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of photographs in a folder with a space in its name, for both engines."""
+    folder = tmp_path / "a study"
+    folder.mkdir()
+    config = {
+        "prompts": None,
+        "images": str(WORKFLOW / "examples/photos"),
+        "classifiers": ["small.yaml"],
+        "engines": ["torch", "flux"],
+        "figures": {"images": 1},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    layers = [
+        {"conv": {"out": 4, "kernel": 3, "activation": "relu"}},
+        {"maxpool": 2},
+        "flatten",
+        {"dense": 3},
+    ]
+    spec = {"input": "gray28", "layers": layers, "labels": ["a", "b", "c"], "weights": {"seed": 1}}
+    (folder / "small.yaml").write_text(yaml.safe_dump(spec))
+    return folder
+
+
+def test_snakemake_runs_both_engines_as_in_a_conda_environment(julia, snakemake, study):  # noqa: F811
+    """With JULIA_PROJECT and JULIA_LOAD_PATH as conda's Julia sets them; the examples run without."""
+    variables = {"JULIA_PROJECT": "@elsewhere", "JULIA_LOAD_PATH": "@:@elsewhere:@stdlib"}
+    target = "results/parity/small.tsv"
+    snakemake("--directory", str(study), target, env=environment(**variables))
+    rows = [line.split("\t") for line in (study / target).read_text().splitlines()]
+    assert {row[-1] for row in rows[1:]} == {"ok"}
+    architecture = (study / "results/models/small_architecture.txt").read_text()
+    assert architecture.startswith("Chain(\n  conv1 = Conv((3, 3), 1 => 4, relu)")
+    [log] = (study / "results/logs/infer_flux/small").glob("*.log")
+    assert "small: 4 images on cpu, 2 threads" in log.read_text()
+
+
+def run_script(folder, script, **options):
+    """Start a Snakemake script of julia/ as Snakemake does: its text after a preamble, in a file elsewhere."""
+    preamble = f"""
+    snakemake = (scriptdir={str(PROJECT)!r}, input=Dict("tensors" => "none.h5", "spec" => "none.yaml",
+                 "model" => "none.bson", "weights" => "none.h5"), output=Dict(1 => "out.h5", "model" => "m.bson",
+                 "architecture" => "a.txt"), params=Dict("layers_of" => []), log=Dict(1 => "log.txt"), threads=2,
+                 resources=Dict())
+    """.replace("'", '"')
+    (folder / "job.jl").write_text(preamble + (PROJECT / script).read_text())
+    return subprocess.run(
+        ["julia", "job.jl"], cwd=folder, capture_output=True, text=True, timeout=300, **options
+    )
+
+
+@pytest.mark.parametrize("script", ["infer_flux.jl", "export_bson.jl"])
+def test_an_error_is_a_sentence(julia, tmp_path, script):  # noqa: F811
+    run = run_script(tmp_path, script)
+    assert run.returncode == 1
+    assert run.stderr.strip() == "error: none.yaml: there is no such classifier spec."
+    assert (tmp_path / "log.txt").read_text().strip() == run.stderr.strip()
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(julia, tmp_path):  # noqa: F811
+    run = run_script(tmp_path, "infer_flux.jl", env=environment(JULIA_DEPOT_PATH=str(tmp_path)))
+    assert run.returncode == 1
+    assert "is not installed; run: julia --project=" in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_predict_prints_what_pytorch_says(julia, tmp_path):  # noqa: F811
+    """The command of the README, on files, without Python; then the same in Python."""
+    import torch
+
+    from promptflux.classifiers.network import Network
+    from promptflux.images.fitting import fitted, tensor
+    from promptflux.images.opening import open_rgb
+
+    shutil.copy(WORKFLOW / "models/classifiers/cnn32.yaml", tmp_path)
+    spec = load_spec(tmp_path / "cnn32.yaml", weights_exist=False)
+    weights = write_weights(tmp_path, spec, 2)
+    Image.open(WORKFLOW / "examples/photos/cat.png").save(tmp_path / "a cat.png")
+    shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", tmp_path)
+    images = [tmp_path / "a cat.png", tmp_path / "coffee.jpg"]
+    command = [
+        "julia",
+        PROJECT / "predict.jl",
+        *images,
+        "--classifier",
+        spec.path,
+        "--weights",
+        weights,
+        "--top",
+        "2",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert run.returncode == 0, run.stderr
+
+    network = Network(spec).load(load_weights(weights, spec)).eval()
+    for line, image in zip(run.stdout.splitlines(), images, strict=True):
+        with torch.no_grad():
+            pixels = torch.from_numpy(tensor(fitted(open_rgb(image)[0], spec.input), spec.input))
+            probabilities = torch.softmax(network(pixels[None]), dim=1)[0]
+        first, second = probabilities.topk(2).indices.tolist()
+        shown = [f"{spec.labels[label]} {100 * probabilities[label]:5.1f} %" for label in (first, second)]
+        assert line.startswith(str(image))
+        assert all(" ".join(part.split()) in " ".join(line.split()) for part in shown)
+
+    wrong = subprocess.run([*command[:2], "--nonsense"], capture_output=True, text=True, timeout=300)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("error: --nonsense is not understood; use: julia --project=julia")
+
+
+def test_the_package_passes_its_own_tests(julia):  # noqa: F811
+    # Pkg's own flag, --check-bounds=yes, would compile Flux and all that it needs once more.
+    code = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
+    command = ["julia", "--startup-file=no", f"--project={PROJECT}", "-e", code]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,105 @@
+"""Julia's way from an image file to a tensor, against Python's."""
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from support.workflow import WORKFLOW
+
+from promptflux.images.fitting import fitted, tensor
+from promptflux.images.inputs import InputSpec
+from promptflux.images.opening import open_rgb
+
+INPUTS = {
+    "gray28": "gray28",
+    "rgb32": "rgb32",
+    "gray224": "gray224",
+    "pad": {"name": "pad", "size": [40, 64], "channels": "rgb", "fit": "pad", "filter": "lanczos"},
+    "stretch": {
+        "name": "stretch",
+        "size": [61, 33],
+        "channels": "gray",
+        "fit": "stretch",
+        "filter": "bicubic",
+    },
+    "box": {
+        "name": "box",
+        "size": [333, 250],
+        "channels": "rgb",
+        "filter": "box",
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+    },
+    "nearest": {"name": "nearest", "size": [50, 70], "channels": "rgb", "filter": "nearest"},
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Photographs of odd sizes, and images of the modes that are easily got wrong."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photos = WORKFLOW / "examples/photos"
+    cat, coffee = Image.open(photos / "cat.png").convert("RGB"), Image.open(photos / "coffee.jpg")
+    cat.resize((451, 301)).save(folder / "odd.png")
+    coffee.resize((299, 401)).save(folder / "tall.jpg", quality=88)
+    coffee.resize((120, 77)).save(folder / "small.jpg", quality=60, subsampling=2, progressive=True)
+    coffee.convert("L").resize((203, 101)).save(folder / "gray.jpg")
+    for orientation in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        coffee.resize((90, 61)).save(folder / f"turned{orientation}.jpg", exif=exif)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    cat.resize((51, 90)).save(folder / "turned.png", exif=exif)
+    alpha = cat.resize((101, 67))
+    alpha.putalpha(Image.linear_gradient("L").resize(alpha.size))
+    alpha.save(folder / "rgba.png")
+    alpha.convert("LA").save(folder / "la.png")
+    cat.resize((97, 83)).quantize(32).save(folder / "palette.png")
+    cat.resize((97, 83)).quantize(32).save(folder / "clear.png", transparency=3)
+    cat.convert("1").resize((75, 75)).save(folder / "bits.png")
+    deep = np.add.outer(np.arange(97) * 300, np.arange(131) * 250).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "gray16.png")
+    Image.open(photos / "moon.png").save(folder / "moon.png")
+    cat.resize((3, 401)).save(folder / "narrow.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tensors(julia, pictures, tmp_path_factory):  # noqa: F811
+    """What Julia makes of the pictures, in order of their names: for each input float32 [N, C, H, W]."""
+    folder = tmp_path_factory.mktemp("tensors")
+    rest = {"layers": ["flatten", {"dense": 2}], "labels": ["a", "b"], "weights": {"seed": 1}}
+    for name, entry in INPUTS.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"input": entry, **rest}))
+    julia(
+        """
+        pictures = read_picture.(readdir(ARGS[2]; join=true))
+        for path in readdir(ARGS[1]; join=true)
+            input = load_spec(path).input
+            images = stack(image_tensor(picture, input) for picture in pictures)
+            PromptFlux.write_tensors(replace(path, ".yaml" => ".h5"), input, images, readdir(ARGS[2]))
+        end
+        """,
+        folder,
+        pictures,
+    )
+    found = {}
+    for name in INPUTS:
+        with h5py.File(folder / f"{name}.h5") as file:
+            assert list(file["names"].asstr()) == sorted(path.name for path in pictures.iterdir())
+            found[name] = file["images"][()]
+    return found
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_tensors_agree(tensors, pictures, name):
+    """To 1/255 at every pixel and to 1e-3 on average; with PNG files, to the last bit."""
+    spec = InputSpec.from_config(INPUTS[name])
+    for ours, path in zip(tensors[name], sorted(pictures.iterdir()), strict=True):
+        theirs = tensor(fitted(open_rgb(path)[0], spec), spec)
+        difference = np.abs(ours - theirs) * np.array(spec.std)[:, None, None]
+        assert difference.max() <= 1 / 255 + 1e-6, path.name
+        assert difference.mean() <= 1e-3, path.name
+        assert path.suffix != ".png" or np.array_equal(ours, theirs), (path.name, difference.max())

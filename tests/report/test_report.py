@@ -1,0 +1,205 @@
+"""The report: one page that is whole, harmless and of a bounded size."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import report
+from support.drawn_study import HOSTILE, draw
+
+from promptflux.report.times import seconds
+
+VOID = {"meta", "img", "br", "image", "use", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its tags with attributes, its text, and unclosed tags."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.open, self.pieces = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.pieces).split())
+
+    def all(self, tag) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The folder and the arguments of a report on prompts of every kind."""
+    folder = tmp_path_factory.mktemp("study")
+    return folder, draw(folder, HOSTILE)
+
+
+def write(study, **changes) -> Page:
+    folder, arguments = study
+    output = folder / "report.html"
+    report.main(**{**arguments, **changes}, output=str(output), times_figure=str(folder / "times.png"))
+    return Page(output)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(study):
+    page = write(study)
+    assert page.open == []
+    assert not page.all("script") and not page.all("link")
+    for tag in ("img", "image"):
+        assert page.all(tag)
+        assert all(
+            (it.get("src") or it.get("href")).startswith("data:image/webp;base64,") for it in page.all(tag)
+        )
+    used = {it["href"].removeprefix("#") for it in page.all("use")}
+    assert used <= {it["id"] for it in page.all("image")}
+    for link in page.all("a"):
+        assert link["href"].startswith("#") or (study[0] / link["href"]).exists()
+    ids = [it["id"] for _, it in page.tags if "id" in it]
+    assert len(ids) == len(set(ids))
+    policy = next(it["content"] for it in page.all("meta") if it.get("http-equiv"))
+    assert "default-src 'none'" in policy
+
+
+def test_hostile_text_stays_text(study):
+    page = write(study)
+    for text in HOSTILE.values():
+        assert " ".join(text.split()) in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert 'a "$(folder)" <i>🌆</i>' in page.text
+    assert "A <small> network & no more." in page.text
+    assert not [it for _, it in page.tags if any(key.startswith("on") for key in it)]
+    assert not page.all("i") or all(
+        "style" in it for it in page.all("i")
+    )  # the bars, and no <i> of the config
+
+
+def test_every_figure_is_there_with_a_caption(study):
+    page = write(study)
+    drawn = sum(len(entry["paths"]) for entry in study[1]["classifiers"][0]["figures"])
+    assert len(page.all("img")) == 2 + drawn  # with the gallery and the confusion
+    assert all(len(image["alt"]) > 60 for image in page.all("img"))
+
+
+def test_a_broken_image_is_red(study):
+    page = write(study)
+    assert "1 image could not be read." in page.text
+    assert "broken.png' is not a PNG, JPEG or WebP image" in page.text
+    assert [row for row in page.all("tr") if "bad" in (row.get("class") or "")]
+
+
+def test_one_engine_and_two(study, tmp_path):
+    assert (
+        "as one engine ran. The classifiers run in PyTorch alone: Julia was not found." in write(study).text
+    )
+    table = tmp_path / "parity.tsv"
+    header = "layer\timages\tshape\tmax_abs_diff\tmax_rel_diff\tverdict\n"
+    classifier = study[1]["classifiers"][0]
+    both = {"torch": classifier["predictions"]["torch"], "flux": classifier["predictions"]["torch"]}
+    changed = classifier | {
+        "parity": str(table),
+        "parity_figure": classifier["confusion"],
+        "predictions": both,
+    }
+    table.write_text(header + "conv1\t2\t4×10×8\t1.2e-07\t3.0e-07\tok\n", encoding="utf-8")
+    page = write(study, classifiers=[changed])
+    assert "The engines agree." in page.text and "1.2e-07" in page.text and "Flux says" in page.text
+    table.write_text(header + "probabilities\t2\t3\t1.2e-01\t3.0e-01\tFAIL\n", encoding="utf-8")
+    assert "The engines differ" in write(study, classifiers=[changed]).text
+
+
+def test_where_the_time_went(study, tmp_path):
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for name, line in (("a", "95.2\t0:01:35\t1500.4"), ("b", "10.0\t0:00:10\tNA"), ("c", "NA\tNA\tNA")):
+        (tmp_path / name).write_text(header + line + "\t0" * 7 + "\n")
+    paths = [str(tmp_path / name) for name in ("a", "b", "c", "absent")]
+    page = write(study, benchmarks={"generate": paths, "infer_flux": paths[3:]})
+    assert "Generating the images 1 min 45 s 2 1,500 MB" in page.text
+    assert "Inference in Flux" not in page.text
+    assert len(page.all("img")) == 1 + len(write(study).all("img"))
+    assert "No stage has been measured." in write(study).text
+
+
+def test_how_far_another_run_is(study, tmp_path):
+    table = tmp_path / "verify.tsv"
+    header = "file\tverdict\tlargest_difference\tmean_difference\n"
+    table.write_text(header + "images/a_1.png\tsame bytes\t0\t0\n", encoding="utf-8")
+    assert "All files are the same bytes (1)." in write(study, verified=str(table)).text
+    with table.open("a") as file:
+        file.write("images/b_1.png\tdiffers\t3\t0.25\nimages/c_1.png\tnot there\t\t\n")
+    text = write(study, verified=str(table)).text
+    assert (
+        "1 of 3 files are the same bytes. Where images differ, they do by at most 3 of 255, by 0.25" in text
+    )
+    assert "images/c_1.png not there" in text
+    assert "Compared with another run" not in write(study).text
+
+
+def test_what_it_was_made_with(study):
+    page = write(study)
+    assert re.search(r"scheduler DDIMScheduler", page.text)
+    assert re.search(r"PyTorch 2\.\S+, Python 3\.\S+, on cpu", page.text)
+    assert f"numpy {np.__version__}" in page.text
+
+
+def test_own_images_alone(study):
+    page = write(study, prompts=[])
+    assert "Images of your own" in page.text
+    assert "512 × 600, RGB" in page.text
+
+
+def test_a_large_study_makes_a_small_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MOST_DRAWN_IMAGES", 2)
+    texts = {f"prompt{number}": f"A city, number {number} " + "x" * 300 for number in range(250)}
+    arguments = draw(tmp_path, texts, count=1, images_drawn=3)
+    output = tmp_path / "report.html"
+    report.main(**arguments, output=str(output), times_figure=str(tmp_path / "times.png"))
+    page = Page(output)
+    assert output.stat().st_size < 5e6
+    assert len(page.all("image")) == 60
+    assert "200 of 250 prompts are listed." in page.text
+    assert "60 images of 252 are shown; all generated images lie in images/" in page.text
+    assert "200 of 252 images are listed." in page.text
+    assert "The figures of 2 of 3 images are shown; all lie in figures/small/" in page.text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.96, "10.0 s"),
+        (12.4, "12 s"),
+        (59.7, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3899, "1 h 4 min"),
+    ],
+)
+def test_durations(value, text):
+    assert seconds(value) == text
+
+
+def test_shares():
+    assert [report.percent(value) for value in (0, 0.5, 0.99949, 0.99999, 1)] == [
+        "0.0%",
+        "50.0%",
+        "99.9%",
+        ">99.9%",
+        "100.0%",
+    ]

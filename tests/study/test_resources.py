@@ -1,0 +1,54 @@
+"""What jobs ask of a scheduler grows with what they do."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from support.workflow import WORKFLOW
+
+from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
+from promptflux.study.study import Study, load_study
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a study of the default models from a table of so many prompts."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(prompts: int = 3, **generator) -> Study:
+        rows = "".join(f"prompt{i}\ta forest\n" for i in range(prompts))
+        Path("prompts.tsv").write_text(f"name\tprompt\n{rows}")
+        return load_study({"generator": {"prompts_per_job": 1000, **generator}}, [Path("."), WORKFLOW])
+
+    return load
+
+
+def test_time_and_disk_grow_with_the_images(load):
+    few, many = load(3), load(900)
+    for needs in (
+        lambda study: generate_needs(study, "prompts", gpu=0),
+        lambda study: preprocess_needs(study, "prompts"),
+        lambda study: infer_needs(study, "cnn224", "prompts"),
+    ):
+        small, large = needs(few), needs(many)
+        assert small["runtime"] < large["runtime"] and small["disk_mb"] < large["disk_mb"]
+        assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
+    spec = few.classifiers["cnn224"]
+    assert figures_needs(spec, 3)["runtime"] < figures_needs(spec, 900)["runtime"]
+
+
+def test_memory_grows_with_the_model_and_the_images_at_once(load):
+    study = load()
+    hub = dataclasses.replace(study.generator, model="some/model", is_folder=False)
+    of_the_hub = dataclasses.replace(study, generator=hub)
+    needs = generate_needs(study, "prompts", gpu=0)["mem_mb"]
+    assert needs < generate_needs(load(micro_batch=64), "prompts", gpu=0)["mem_mb"]
+    assert needs < generate_needs(of_the_hub, "prompts", gpu=0)["mem_mb"]
+
+
+def test_stable_diffusion_takes_less_time_on_a_gpu(load):
+    study = load(900)
+    hub = dataclasses.replace(study.generator, model="some/model", is_folder=False, width=512, height=512)
+    study = dataclasses.replace(study, generator=hub)
+    on_gpu, on_cpu = (generate_needs(study, "prompts", gpu)["runtime"] for gpu in (1, 0))
+    assert on_gpu < on_cpu / 5

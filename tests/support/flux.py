@@ -1,0 +1,185 @@
+"""What the tests of the Flux engine share: Julia, random specs, and files that both engines read."""
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import infer_torch
+import numpy as np
+import yaml
+
+from promptflux.classifiers.network import untrained_weights
+from promptflux.classifiers.spec import Spec, load_spec
+from promptflux.classifiers.weights import Weights, save_weights
+from promptflux.errors import StudyError
+from promptflux.files.predictions import open_predictions
+from promptflux.files.tensors import write_tensors
+from support.workflow import WORKFLOW
+
+PROJECT = WORKFLOW / "julia"
+
+
+def write_weights(folder: Path, spec: Spec, seed: int) -> Path:
+    """Untrained weights with batch normalisations that do something, in `{folder}/{name}.h5`."""
+    rng = np.random.default_rng(seed)
+    weights = untrained_weights(spec, seed)
+    for name in weights:
+        if name.startswith("batchnorm"):
+            low, high = (0.5, 1.5) if name.endswith(("/weight", "/running_var")) else (-0.5, 0.5)
+            weights[name] = rng.uniform(low, high, weights[name].shape).astype(np.float32)
+    return write_arrays(folder, spec, weights)
+
+
+def write_arrays(folder: Path, spec: Spec, weights: Weights) -> Path:
+    path = Path(folder) / f"{spec.name}.h5"
+    save_weights(path, weights, spec.name)
+    return path
+
+
+def write_images(folder: Path, spec: Spec, images: np.ndarray) -> Path:
+    """A tensors file of `images`, float32 [N, C, H, W], named a1, a2, ..."""
+    path = Path(folder) / f"{spec.name}_tensors.h5"
+    with write_tensors(path, spec.input, [f"a{i + 1}" for i in range(len(images))]) as writer:
+        for image in images:
+            writer.add(image, "0" * 64, (1, 1), "RGB", "")
+    return path
+
+
+def run_torch(folder: Path, spec: Spec, count: int) -> Path:
+    """PyTorch's predictions on what `write_weights` and `write_images` wrote, with all layers of all images."""
+    output = Path(folder) / f"{spec.name}_torch.h5"
+    infer_torch.main(
+        tensors=str(folder / f"{spec.name}_tensors.h5"),
+        spec=str(spec.path),
+        weights=str(folder / f"{spec.name}.h5"),
+        layers_of=[f"a{i + 1}" for i in range(count)],
+        classifier=spec.name,
+        output=str(output),
+        device="cpu",
+    )
+    return output
+
+
+# Flux's predictions on the same files, of as many specs as there are arguments.
+RUN_FLUX = """
+for spec in ARGS
+    at(suffix) = joinpath(dirname(spec), first(splitext(basename(spec))) * suffix)
+    images = PromptFlux.h5open(file -> read(file["names"]), at("_tensors.h5"))
+    export_bson(; spec, weights=at(".h5"), model=at(".bson"), architecture=at(".txt"))
+    infer(; tensors=at("_tensors.h5"), spec, model=at(".bson"), output=at("_flux.h5"), layers_of=images, device="cpu")
+end
+"""
+
+
+def differences(torch: Path, flux: Path) -> dict[str, float]:
+    """Of each layer, the logits and the probabilities: the largest difference, relative to the largest value."""
+    with open_predictions(torch) as ours, open_predictions(flux) as theirs:
+        assert ours.layer_names == theirs.layer_names and ours.layer_images == theirs.layer_images
+        pairs = {name: (ours.layers[name][()], theirs.layers[name][()]) for name in ours.layers}
+        pairs |= {name: (getattr(ours, name), getattr(theirs, name)) for name in ("logits", "probabilities")}
+        assert [a.shape for a, _ in pairs.values()] == [b.shape for _, b in pairs.values()]
+        assert (ours.logits.argmax(axis=1) == theirs.logits.argmax(axis=1)).all()
+    return {name: float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for name, (a, b) in pairs.items()}
+
+
+def structure(path: Path) -> dict[str, tuple]:
+    """The names, shapes and types of what an HDF5 file holds, and the names of its attributes."""
+    found: dict[str, tuple] = {}
+    with h5py.File(path) as file:
+        found["attributes"] = tuple(sorted(file.attrs))
+        file.visititems(
+            lambda name, item: found.update(
+                {name: (item.shape, item.dtype, h5py.check_string_dtype(item.dtype))}
+                if isinstance(item, h5py.Dataset)
+                else {}
+            )
+        )
+        for key, value in file.attrs.items():
+            assert isinstance(value, str), f"{path}: the attribute {key} is a {type(value)}"
+    return found
+
+
+def random_spec(folder: Path, name: str, seed: int) -> Spec:
+    """A small spec of random layers that fit each other, in `{folder}/{name}.yaml`."""
+    choose = random.Random(seed)
+    size, channels = [choose.randint(9, 40), choose.randint(9, 40)], choose.choice(["gray", "rgb"])
+    content = {
+        "input": {"name": "random", "size": size, "channels": channels},
+        "layers": [],
+        "labels": [f"label {i}" for i in range(choose.randint(2, 7))],
+        "weights": {"seed": seed},
+    }
+    ending = ["flatten", {"dense": {"out": choose.randint(3, 20), "activation": choose.choice(ACTIVATIONS)}}]
+    ending += (
+        [choose.choice(["batchnorm", {"dropout": 0.3}, "gelu", "identity"])] if choose.random() < 0.5 else []
+    )
+    ending += [{"dense": len(content["labels"])}] + (["softmax"] if choose.random() < 0.7 else [])
+    path = Path(folder) / f"{name}.yaml"
+
+    def fits(layers: Sequence) -> bool:
+        path.write_text(yaml.safe_dump(content | {"layers": [*layers, *ending]}))
+        try:
+            return bool(load_spec(path))
+        except StudyError:
+            return False
+
+    layers: list = []
+    for _ in range(choose.randint(1, 6)):
+        more = random_layer(choose)
+        if fits([*layers, more]):
+            layers.append(more)
+    assert fits(layers)
+    return load_spec(path)
+
+
+ACTIVATIONS = ["relu", "gelu", "sigmoid", "tanh", "leaky_relu", "identity"]
+
+
+def random_layer(choose: random.Random) -> dict | str:
+    def size(low: int, high: int) -> int | list[int]:
+        return choose.choice(
+            [choose.randint(low, high), [choose.randint(low, high), choose.randint(low, high)]]
+        )
+
+    kind = choose.choice(
+        ["conv", "conv", "conv", "batchnorm", "maxpool", "meanpool", "dropout", "elementwise"]
+    )
+    match kind:
+        case "conv":
+            # Groups of 1 and 3 suit RGB, others fit after a convolution or not at all.
+            return {
+                "conv": {
+                    "out": choose.choice([1, 3, 6, 8, 12, 16, 17]),
+                    "kernel": size(1, 5),
+                    "stride": choose.choice([1, 1, 1, size(1, 3)]),
+                    "padding": choose.choice([0, 0, 1, size(0, 3)]),
+                    "dilation": choose.choice([1, 1, 1, size(1, 3)]),
+                    "groups": choose.choice([1, 1, 1, 3, 2]),
+                    "bias": choose.random() < 0.7,
+                    "activation": choose.choice(ACTIVATIONS),
+                }
+            }
+        case "batchnorm":
+            return {
+                "batchnorm": {"eps": choose.choice([1e-5, 1e-3]), "activation": choose.choice(ACTIVATIONS)}
+            }
+        case "maxpool" | "meanpool":
+            kernel = choose.choice([2, size(1, 4)])
+            pool = {"kernel": kernel}
+            if choose.random() < 0.5:
+                pool["stride"] = size(1, 3)
+            if choose.random() < 0.3:
+                pool["padding"] = [
+                    side // 2 for side in (kernel if isinstance(kernel, list) else [kernel] * 2)
+                ]
+            return {kind: pool}
+        case "dropout":
+            return {"dropout": 0.4}
+        case _:
+            return choose.choice([*ACTIVATIONS, {"leaky_relu": {"slope": 0.2}}])
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, **changes}

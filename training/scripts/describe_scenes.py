@@ -1,0 +1,139 @@
+"""Write the model card of a trained models/scenes beside its weights: what it knows, what it cost, what was measured."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+CARD = """---
+license: mit
+library_name: diffusers
+pipeline_tag: text-to-image
+tags: [stable-diffusion, small, cpu, synthetic-data]
+language: en
+---
+
+# scenes: a text-to-image model of {size_mb:.0f} MB
+
+Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in less than a second an image. It is a Stable
+Diffusion pipeline in small: CLIP tokenizer and text model ({text_encoder:.1f} M parameters), U-Net ({unet:.1f} M) and
+AutoencoderKL ({vae:.1f} M), trained from nothing on scenes that promptflux draws itself. No photograph, no
+foreign picture and no foreign weights went into it.
+
+![Images of prompts that training never saw, a row for each kind of scene](samples.png)
+
+```python
+from diffusers import DiffusionPipeline
+
+pipeline = DiffusionPipeline.from_pretrained("models/scenes")
+pipeline("a serene sunset over a futuristic city", num_inference_steps={steps}, guidance_scale={guidance:g}).images[0]
+```
+
+## What it knows
+
+Ten kinds of scene (forest, city, mountains, ocean, desert, meadow, lake, volcano, snow, night sky) by day, at sunrise,
+at sunset and at night; clouds, fog, rain, thunderstorms, falling snow; the four seasons; vibrant, magical, glowing,
+serene, futuristic, dark, dreamy, black-and-white and vintage moods; colours of trees, flowers and skies; and things such as
+the sun, the moon, stars, birds, balloons, rainbows, houses, paths, rivers, bridges, boats, lighthouses, palms, cacti,
+pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all of its words.
+
+## Limits
+
+- It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
+- A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
+- It is soft: large things (trees, a lighthouse, a boat) have their shapes, but a castle or a windmill is made of blobs, and
+  small things are not always there when asked for.
+- A negative prompt takes things away (pine trees, lava) or makes them rarer (a house, smoke), but leaves what a scene
+  always has (the stars of a night sky).
+
+## Training
+
+`snakemake --cores all train_scenes`, on {machines}:
+
+- the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min);
+- the text model until it tells what a caption says;
+- the U-Net {goes}.
+
+Empty captions one time in ten, v-prediction with zero terminal SNR, timesteps by a normal distribution of the log
+signal-to-noise ratio, drawings of rare things oftener, Muon, weights averaged. Images are sampled by the stochastic
+DPM-Solver++: its fresh noise in each step mends what a small network gets wrong.
+
+## Measured
+
+`snakemake --cores all evaluate_scenes`: {images} images of {prompts} prompts that training never saw, {steps} steps, guidance {guidance:g},
+judged by a CNN that was trained on drawings alone.
+
+| what | images | the judge on unseen drawings |
+| --- | --- | --- |
+| the kind of scene that the prompt names | {kind:.1%} | {judge_kind:.1%} |
+| the time of day that it names | {time:.1%} | {judge_time:.1%} |
+| kind, time and a third attribute, all three | {three:.1%} | |
+| the third attribute alone (weather, season, mood, a thing) | {third:.1%} | {judge_third:.1%} |
+| Fréchet distance to {frechet_images} unseen drawings, in the judge's features | {frechet:.2f} | {frechet_floor:.2f} |
+| difference of two seeds of one prompt (median, RMS of pixels in 0..1) | {difference:.2f} | |
+| pairs of seeds that are nearly the same picture | {same} of {pairs} | |
+| drawings never seen, through the autoencoder and back | {psnr:.1f} dB PSNR | |
+| nine images of three prompts, model load included | {seconds:.1f} s, threads: {threads} | |
+
+![Right kinds, the effect of guidance and of negative prompts](evaluation.png)
+"""
+
+
+def parameters(weights: Path) -> float:
+    """Millions of numbers in a .safetensors file."""
+    with safe_open(weights, "np") as file:
+        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()) / 1e6  # noqa: SIM118
+
+
+def main(
+    pipeline: Path, evaluation: Path, plot: Path, samples: Path, output: Path
+) -> None:  # fmt: skip
+    """Copy the `pipeline` folder to `output` and put the card (README.md) and its two pictures into it."""
+    shutil.copytree(pipeline, output, dirs_exist_ok=True)
+    shutil.copy(plot, output / "evaluation.png")
+    shutil.copy(samples, output / "samples.png")
+    trained = json.loads((output / "training.json").read_text(encoding="utf-8"))
+    goes = [
+        "in {steps:,} steps ({minutes:.0f} min) of {batch} latents of {drawings:,} drawings".format(
+            minutes=go["seconds"] / 60, **go
+        )
+        for go in trained["denoiser"]
+    ]
+    measured = json.loads(evaluation.read_text(encoding="utf-8"))
+    judge = measured["judge_on_drawings"]
+    weights = {path.parent.name: path for path in output.glob("*/*.safetensors")}
+    card = CARD.format(
+        size_mb=sum(part.stat().st_size for part in weights.values()) / 1e6,
+        **{part: parameters(path) for part, path in weights.items()},
+        vae_steps=trained["autoencoder"]["steps"],
+        vae_minutes=trained["autoencoder"]["seconds"] / 60,
+        goes=",\n  then ".join(goes),
+        machines=" and ".join(dict.fromkeys(go["machine"] for go in (trained["autoencoder"], *trained["denoiser"]))),
+        psnr=measured["psnr_db"],
+        guidance=measured["guidance_scale"],
+        judge_kind=judge["kind"],
+        judge_time=judge["time"],
+        judge_third=judge["third"],
+        frechet=measured["frechet_distance"],
+        frechet_floor=measured["frechet_distance_of_drawings"],
+        difference=measured["difference_between_seeds"],
+        same=measured["near_identical_pairs"],
+        seconds=measured["seconds_of_nine_images"],
+        **{key: measured[key] for key in ("images", "prompts", "steps", "kind", "time", "three", "third", "frechet_images", "pairs", "threads")},
+    )  # fmt: skip
+    (output / "README.md").write_text(card, encoding="utf-8")
+
+
+if "snakemake" in globals():
+    from promptflux.runtime.job import job
+
+    with job(snakemake):  # noqa: F821
+        main(
+            pipeline=Path(snakemake.input.pipeline),  # noqa: F821
+            evaluation=Path(snakemake.input.evaluation),  # noqa: F821
+            plot=Path(snakemake.input.plot),  # noqa: F821
+            samples=Path(snakemake.input.samples),  # noqa: F821
+            output=Path(snakemake.output[0]),  # noqa: F821
+        )

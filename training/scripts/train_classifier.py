@@ -1,0 +1,227 @@
+"""Train a classifier of scenes on drawings, and on drawings that went through the autoencoder."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageFilter
+from torch import nn
+
+from promptflux.classifiers.network import Network
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import FORMAT, load_weights, weights_digest
+from promptflux.files.whole import whole
+from promptflux.images.fitting import fitted, tensor
+from promptflux.images.inputs import InputSpec
+from promptflux.runtime.job import note, progress
+from training.loop import device, half_precision, learning_rate, loss_curve, seed_of
+from training.world.scenes import LABELS, sample_scene
+
+SETTINGS = {
+    "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
+    "cnn32": {"seed": 32, "steps": 1600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
+    "cnn224": {"seed": 224, "steps": 3400, "batch": 48, "learning_rate": 1e-3, "weight_decay": 0.02},
+}
+FINE = 0.3  # of the learning rate when a training goes on from trained weights, which large steps would shake
+DECODED = 0.25  # the share of training images that went through the autoencoder
+CALIBRATION = 1000  # drawings kept from training, to set the temperature of the softmax
+HALF_PRECISION = 1_000_000  # larger weights are stored as float16, which keeps a file below 15 MB
+
+
+def initialise(network: Network, images: torch.Tensor) -> None:
+    """He et al.'s initialisation (arXiv:1502.01852), the first layer as if it saw `images` with mean 0 and spread 1.
+
+    From PyTorch's own initialisation, networks without batch normalisation learn several times more slowly.
+    """
+    layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    layers[-1].weight.data.mul_(0.1)
+    layers[0].weight.data.div_(images.std())
+    layers[0].bias.data.sub_(images.mean() * layers[0].weight.data.flatten(1).sum(1))
+
+
+def kinds(first_seed: int, count: int) -> torch.Tensor:
+    """The kind of scene, as its place in LABELS, of `count` drawings from `first_seed` on."""
+    return torch.tensor(
+        [LABELS.index(sample_scene(np.random.default_rng(first_seed + i)).kind) for i in range(count)]
+    )
+
+
+def disturbed(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
+    """A drawing mirrored, cropped, darkened, blurred or roughened a little, each at random."""
+    picture = Image.fromarray(np.asarray(pixels))
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < 0.6:
+        side = int(rng.integers(round(0.82 * picture.width), picture.width + 1))
+        x, y = (int(v) for v in rng.integers(0, picture.width - side + 1, 2))
+        picture = picture.crop((x, y, x + side, y + side))
+    if rng.random() < 0.3:
+        levels = np.arange(256) * rng.uniform(0.8, 1.2) + rng.uniform(-12, 12)
+        picture = picture.point(levels.clip(0, 255).astype(int).tolist() * 3)
+    if rng.random() < 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.2)))
+    if rng.random() < 0.1:
+        noise = rng.integers(-8, 9, (picture.height, picture.width, 1))
+        picture = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+    return picture
+
+
+def tensors(pictures: list[Image.Image], spec: InputSpec) -> torch.Tensor:
+    """The pictures as the study's own preprocessing makes them: float32 [N, C, H, W]."""
+    return torch.from_numpy(np.stack([tensor(fitted(picture, spec), spec) for picture in pictures]))
+
+
+@torch.no_grad()
+def logits_of(network: Network, drawings: np.ndarray) -> torch.Tensor:
+    """Logits [N, K] of undisturbed drawings, uint8 [N, H, W, 3]."""
+    parameter = next(network.parameters())
+    network.eval()
+    return torch.cat(
+        [
+            network(
+                tensors(
+                    [Image.fromarray(pixels) for pixels in drawings[first : first + 64]], network.spec.input
+                ).to(parameter.device)
+            ).cpu()
+            for first in range(0, len(drawings), 64)
+        ]
+    )
+
+
+def temperature_of(logits: torch.Tensor, wanted: torch.Tensor) -> float:
+    """The temperature with the least cross-entropy (Guo et al. 2017, arXiv:1706.04599), found on a grid."""
+    grid = torch.logspace(-0.7, 0.7, 141)
+    return float(grid[torch.stack([F.cross_entropy(logits / t, wanted) for t in grid]).argmin()])
+
+
+def calibration_error(logits: torch.Tensor, wanted: torch.Tensor, bins: int = 15) -> float:
+    """Expected calibration error: |confidence − accuracy| over `bins` equal bins of confidence, weighted by their size."""
+    confidence, predicted = logits.softmax(1).max(1)
+    where = (confidence * bins).long().clamp(max=bins - 1)
+    gaps = [
+        float(
+            (confidence[where == b] - (predicted == wanted)[where == b].float()).mean().abs()
+            * (where == b).float().mean()
+        )
+        for b in range(bins)
+        if (where == b).any()
+    ]
+    return sum(gaps)
+
+
+def save_weights(path: Path, weights: Mapping[str, np.ndarray], classifier: str) -> None:
+    """Write the weights file; large arrays as float16, whose values are the weights from then on."""
+    stored = {
+        name: array.astype("<f2" if array.size > HALF_PRECISION else "<f4") for name, array in weights.items()
+    }
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["classifier"] = classifier
+        file.attrs["weights_sha256"] = weights_digest(stored)
+        for name, array in stored.items():
+            file.create_dataset(name, data=array, track_times=False)
+
+
+def main(
+    spec: Path, drawings: Path, held_out: Path, decoded: Path, first_seeds: tuple[int, int], weights: Path, figures: Path, curve: Path,
+    scale: float = 1.0, start: Path | None = None,
+) -> None:  # fmt: skip
+    """Train the network of `spec`; write its `weights` (.h5), its `figures` on held-out drawings (.json) and the loss `curve`.
+
+    `first_seeds` are those of `drawings` and `held_out`; `decoded` holds the first of `drawings` as the
+    autoencoder gives them back. `scale` multiplies the number of steps. `start`: a weights file (.h5) to go on from,
+    instead of from nothing.
+    """
+    classifier = load_spec(spec, weights_exist=False)
+    settings = SETTINGS[classifier.name]
+    seed = seed_of(settings["seed"], start)
+    peak = settings["learning_rate"] * (FINE if start else 1.0)
+    steps = max(2, round(settings["steps"] * scale))
+    images, soft, unseen = (np.load(path, mmap_mode="r") for path in (drawings, decoded, held_out))
+    calibration = min(CALIBRATION, len(images) // 8)
+    known, kept = images[:-calibration], images[-calibration:]
+    soft = soft[: len(known)]
+    labels, unseen_labels = kinds(first_seeds[0], len(images)), kinds(first_seeds[1], len(unseen))
+
+    torch.manual_seed(seed)
+    network = Network(classifier).to(device(), memory_format=torch.channels_last)
+    if start:
+        network.load(load_weights(start, classifier))
+    else:
+        initialise(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings["weight_decay"])
+    losses, begun = [], time.monotonic()
+    network.train()
+    for step in progress(range(steps), classifier.name, "step"):
+        rng = np.random.default_rng((seed, step))
+        torch.manual_seed(seed * 1_000_003 + step)
+        sources = [soft if rng.random() < DECODED else known for _ in range(settings["batch"])]
+        chosen = [int(rng.integers(len(source))) for source in sources]
+        batch = tensors(
+            [disturbed(source[i], rng) for source, i in zip(sources, chosen, strict=True)], classifier.input
+        )
+        batch = batch.to(device(), memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, steps, peak, min(100, steps // 2))
+        with half_precision(batch.device):
+            logits = network(batch)
+        loss = F.cross_entropy(logits.float(), labels[chosen].to(batch.device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+
+    # The temperature goes into the last layer: the softmax of the finished network is the calibrated one.
+    temperature = temperature_of(logits_of(network, kept), labels[-calibration:])
+    with torch.no_grad():
+        last = network.get_submodule([layer.name for layer in classifier.layers if layer.kind == "dense"][-1])
+        last.weight /= temperature
+        last.bias /= temperature
+    logits = logits_of(network, unseen)
+    measured = {
+        "classifier": classifier.name,
+        "held_out_drawings": len(unseen),
+        "accuracy": round(float((logits.argmax(1) == unseen_labels).float().mean()), 4),
+        "calibration_error": round(calibration_error(logits, unseen_labels), 4),
+        "accuracy_of_kind": {
+            label: round(float((logits[unseen_labels == k].argmax(1) == k).float().mean()), 4)
+            for k, label in enumerate(LABELS)
+            if (unseen_labels == k).any()
+        },
+        "temperature": round(temperature, 3),
+        "steps": steps,
+        "seconds": round(time.monotonic() - begun),
+    }
+    save_weights(weights, network.weights(), classifier.name)
+    loss_curve({classifier.name: losses}, f"Training of {classifier.name}", curve)
+    with whole(figures) as partial:
+        partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    note(
+        f"{classifier.name}: {measured['accuracy']:.1%} of {len(unseen)} held-out drawings, calibration error {measured['calibration_error']:.1%}"
+    )
+
+
+if "snakemake" in globals():
+    from promptflux.runtime.job import job
+
+    with job(snakemake):  # noqa: F821
+        main(
+            spec=Path(snakemake.input.spec),  # noqa: F821
+            drawings=Path(snakemake.input.drawings),  # noqa: F821
+            held_out=Path(snakemake.input.held_out),  # noqa: F821
+            decoded=Path(snakemake.input.decoded),  # noqa: F821
+            first_seeds=tuple(snakemake.params.first_seeds),  # noqa: F821
+            weights=Path(snakemake.output.weights),  # noqa: F821
+            figures=Path(snakemake.output.figures),  # noqa: F821
+            curve=Path(snakemake.output.curve),  # noqa: F821
+            scale=snakemake.params.scale,  # noqa: F821
+            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
+        )
