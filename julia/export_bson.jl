@@ -4,7 +4,6 @@ include(joinpath(snakemake.scriptdir, "activate.jl"))
 
 PromptFlux.job(snakemake.log[1]) do
     export_bson(
-        spec=snakemake.input["spec"],
         weights=snakemake.input["weights"],
         model=snakemake.output["model"],
         architecture=snakemake.output["architecture"],

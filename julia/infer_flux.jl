@@ -5,10 +5,11 @@ include(joinpath(snakemake.scriptdir, "activate.jl"))
 PromptFlux.job(snakemake.log[1]) do
     infer(
         tensors=snakemake.input["tensors"],
-        spec=snakemake.input["spec"],
         model=snakemake.input["model"],
-        output=snakemake.output[1],
+        output=snakemake.output["predictions"],
         layers_of=convert(Vector{String}, snakemake.params["layers_of"]),
+        micro_batch=snakemake.params["micro_batch"],
+        kernels=snakemake.params["kernels"],
         threads=snakemake.threads,
     )
 end

@@ -1,17 +1,17 @@
 # Print what a classifier sees in PNG and JPEG files:
 #
-#     julia --project=julia julia/predict.jl IMAGE... --classifier cnn224 [--weights FILE] [--top N]
+#     julia --project=julia julia/predict.jl IMAGE... --classifier cnn224 [--top N]
 
 include("activate.jl")
 
-const USAGE = "julia --project=julia julia/predict.jl IMAGE... --classifier NAME|SPEC.yaml [--weights FILE] [--top N]"
+const USAGE = "julia --project=julia julia/predict.jl IMAGE... --classifier NAME|MODEL [--top N]"
 
 "The images and the options of a command line."
 function read_arguments(arguments)
     images, options = String[], Dict{String,String}()
     while !isempty(arguments)
         argument = popfirst!(arguments)
-        if argument in ("--classifier", "--weights", "--top") && !isempty(arguments)
+        if argument in ("--classifier", "--top") && !isempty(arguments)
             options[argument[3:end]] = popfirst!(arguments)
         elseif startswith(argument, "--")
             throw(StudyError("$argument is not understood; use: $USAGE"))
@@ -23,7 +23,7 @@ function read_arguments(arguments)
     haskey(options, "classifier") || throw(StudyError("no classifier is named; use: $USAGE"))
     top = tryparse(Int, get(options, "top", "3"))
     top === nothing && throw(StudyError("--top is $(options["top"]), not a number."))
-    return images, (classifier=options["classifier"], weights=get(options, "weights", nothing), top=max(top, 1))
+    return images, (classifier=options["classifier"], top=max(top, 1))
 end
 
 PromptFlux.job() do

@@ -44,6 +44,7 @@ def main(
             "engine_version": str(torch.__version__),
             "language_version": f"Python {platform.python_version()}",
             "device": device_name(place),
+            "kernels": "plain",
             "classifier": description.name,
             "description_sha256": description.digest,
             "weights_sha256": weights_digest(weights),

@@ -1,8 +1,7 @@
 """
-The Flux engine of promptflux: CNNs from a classifier spec, run by Flux.
+The Flux engine of promptflux: CNNs that Python has described, run by Flux.
 
-    spec = load_spec("models/classifiers/cnn224.yaml")
-    network = load_network("results/models/cnn224.bson", spec)
+    network = load_network("results/models/cnn224.bson")
     logits = network(images)      # images: Float32 W×H×C×N, logits: K×N
 
 Arrays here have the order of Flux, width × height × channels × images, which is the order
@@ -20,26 +19,38 @@ using PrecompileTools: @compile_workload, @setup_workload
 using Printf: @printf, @sprintf
 using SHA: SHA256_CTX, digest!, sha256, update!
 using SIMD: Vec, vifelse, vload, vstore
-using YAML: YAML
 
-export StudyError, InputSpec, Spec, Network
-export load_spec, load_network, save_network, load_weights, save_weights, weights, with_weights
+export StudyError, InputSpec, Description, Network
+export load_description, load_network, save_network, load_model, save_weights, weights, with_weights
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
 export infer, export_bson, bson_to_weights, predict_files
 
+# How a script meets the person who runs it.
 include("job.jl")
-include("spec.jl")
+
+# A network: what it is, its layers, and how it is run by Flux.
+include("description.jl")
+include("layers/layers.jl")
 include("network.jl")
-include("weights.jl")
-include("model_files.jl")
-include("tensors.jl")
-include("pictures.jl")
-include("resize.jl")
-include("kernels.jl")
-include("inference.jl")
-include("commands.jl")
+
+# Files: models, tensors and predictions.
+include("files/hdf5.jl")
+include("files/weights.jl")
+include("files/bson.jl")
+include("files/predictions.jl")
+
+# From a PNG or JPEG file to a tensor.
+include("pictures/pictures.jl")
+include("pictures/resize.jl")
+
+# The fast path on the CPU.
+include("fast/kernels.jl")
+include("fast/predictor.jl")
+
+# What the scripts beside src/ do.
 include("gpu.jl")
+include("commands.jl")
 include("precompile.jl")
 
 end

@@ -1,38 +1,57 @@
 # What the scripts beside src/ do, one function each.
 
 """
-    infer(; tensors, spec, model, output, layers_of = [], device = "auto", threads)
+    infer(; tensors, model, output, layers_of = [], micro_batch, kernels, device = "auto", threads)
 
-Write the predictions of the classifier `spec` with the state `model` (a .bson file) for the images in
-`tensors`, and every layer's output for those named in `layers_of`.
-`device` is `"auto"`, `"cpu"` or `"gpu"`.
+Write the predictions of the classifier `model` (a model file) for the images in `tensors`, and every
+layer's output, by Flux's own chain, for those named in `layers_of`. `micro_batch` images run
+together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
+for logits by Flux's chain; `device` is `"auto"`, `"cpu"` or `"gpu"`.
 """
-function infer(; tensors, spec, model, output, layers_of=String[], device="auto", threads=Threads.nthreads())
-    classifier = load_spec(spec)
-    run, device_name, digest = without_collection() do
-        weights, digest = load_state(model, classifier)
-        runner(with_weights(classifier, weights), device, threads)..., digest
+function infer(; tensors, model, output, layers_of=String[], micro_batch, kernels, device="auto", threads=Threads.nthreads())
+    kernels in ("fast", "plain") || throw(StudyError("the kernels $(repr(kernels)) are not one of fast and plain."))
+    description, network, digest = without_collection() do
+        description, weights, digest = load_model(model)
+        description, with_weights(description, weights), digest
     end
+    place = find_device(device)
+    network = place.device(network)
+    fast = kernels == "fast" && place.name == "cpu"
+    logits_of = fast ? Predictor(network; micro_batch, threads) : OnDevice(network, place.device, micro_batch)
     attributes = (
         engine="flux", engine_version=string(pkgversion(Flux)), language_version="Julia $VERSION",
-        device=device_name, classifier=classifier.name, spec_sha256=sha256_of_file(spec), weights_sha256=digest,
+        device=place.name, kernels=fast ? "fast" : "plain", classifier=description.name,
+        description_sha256=description.digest, weights_sha256=digest,
     )
-    with_tensors(tensors, classifier) do images, names
+    with_tensors(tensors, description) do images, names
         unknown = setdiff(layers_of, names)
         isempty(unknown) ||
             throw(StudyError("$tensors: feature maps are asked of $(join(unknown, ", ")), which is not in this batch."))
         layer_images = filter(in(layers_of), names)
-        with_predictions(output, classifier, names, layer_images, attributes) do datasets
-            for batch in Iterators.partition(eachindex(names), MICRO_BATCH)
-                keep(n) = names[batch[n]] in layer_images
-                keep(n, layer, values) = write_last!(datasets.layers[layer], values, findfirst(==(names[batch[n]]), layer_images))
-                logits = predict(run, images[:, :, :, batch]; keep)
-                check_finite(logits, names[batch], spec)
+        with_predictions(output, description, names, layer_images, attributes) do datasets
+            for batch in Iterators.partition(eachindex(names), micro_batch)
+                part = images[:, :, :, batch]
+                logits = predict(logits_of, part)
+                check_finite(logits, names[batch], model)
                 datasets.logits[:, batch] = logits
                 datasets.probabilities[:, batch] = softmax(logits)
+                kept = filter(row -> names[batch[row]] in layer_images, eachindex(batch))
+                isempty(kept) || keep_layers!(datasets.layers, network, part, kept, names[batch], layer_images, micro_batch, place.device)
             end
         end
-        note("$(classifier.name): $(length(names)) images on $device_name, $(min(threads, Threads.nthreads())) threads")
+        note("$(description.name): $(length(names)) images on $(place.name), $(min(threads, Threads.nthreads())) threads")
+    end
+end
+
+"Write what every layer of Flux's chain gives for the rows `kept` of the micro-batch `images`."
+function keep_layers!(datasets, network, images, kept, names, layer_images, micro_batch, device)
+    outputs = layer_outputs(network, device(filled(images, axes(images, 4), micro_batch)))
+    for (dataset, output) in zip(datasets, outputs)
+        values = cpu_device()(output)
+        for row in kept
+            index = findfirst(==(names[row]), layer_images)
+            dataset[ntuple(_ -> :, ndims(values) - 1)..., index] = Array(selectdim(values, ndims(values), row))
+        end
     end
 end
 
@@ -46,23 +65,21 @@ function without_collection(f)
     end
 end
 
-write_last!(dataset, values, index) = dataset[ntuple(_ -> :, ndims(values))..., index] = Array(values)
-
-function check_finite(logits, names, spec)
+function check_finite(logits, names, model)
     for (name, column) in zip(names, eachcol(logits))
-        all(isfinite, column) || throw(StudyError("$spec: the network gives values for $name that are not finite."))
+        all(isfinite, column) || throw(StudyError("$model: the network gives values for $name that are not finite."))
     end
 end
 
-"What [`predict`](@ref) takes to run a network on `device`, and the device's name."
-function runner(network, device, threads)
+"Where to run: `(; device, name)`, with a device of MLDataDevices, or `identity` for the CPU."
+function find_device(device)
     device in ("auto", "cpu", "gpu") || throw(StudyError("the device $(repr(device)) is not one of auto, cpu and gpu."))
     gpu = device == "cpu" ? nothing : find_gpu()
-    gpu === nothing || return OnDevice(gpu.device(network), gpu.device), gpu.name
+    gpu === nothing || return gpu
     device == "gpu" &&
         throw(StudyError("the device gpu is asked for, and there is none that CUDA.jl can use; use auto or cpu."))
     BLAS.set_num_threads(1)     # the same bits on any number of cores
-    return Predictor(network; threads), "cpu"
+    return (device=identity, name="cpu")
 end
 
 """
@@ -74,54 +91,52 @@ ext/PromptFluxCUDAExt.jl, and a GPU works.
 find_gpu() = find_gpu(nothing)
 find_gpu(::Any) = nothing
 
-"A network whose arrays are on `device`."
+"A network that runs layer by layer where its arrays are."
 struct OnDevice{D}
     network::Network
     device::D
+    micro_batch::Int
 end
 
-predict(run::OnDevice, images; keep=nothing) = predict(run.network, images; keep, run.device)
+predict(run::OnDevice, images) = predict(run.network, images; run.micro_batch, run.device)
 
 """
-    export_bson(; spec, weights, model, architecture)
+    export_bson(; weights, model, architecture)
 
-Write the Flux model of a classifier: its state, from the weights file, as BSON, and its
-architecture as Flux prints it.
+Write the Flux model of a classifier: its state and description, from the model file `weights` (.h5), as
+BSON, and its architecture as Flux prints it.
 """
-function export_bson(; spec, weights, model, architecture)
-    classifier = load_spec(spec)
-    arrays, digest = load_weights(weights, classifier)
-    network = with_weights(classifier, arrays)
+function export_bson(; weights, model, architecture)
+    description, arrays, digest = load_model(weights)
+    network = with_weights(description, arrays)
     save_network(model, network; weights_sha256=digest)
-    whole(partial -> write(partial, sprint(show, MIME("text/plain"), Chain(network)) * "\n"), architecture)
-    note("$(classifier.name): $(sum(length(array) for (_, array) in arrays; init=0)) parameters")
+    whole(partial -> write(partial, sprint(show, MIME("text/plain"), network.chain) * "\n"), architecture)
+    note("$(description.name): $(sum(length(array) for (_, array) in arrays; init=0)) parameters")
 end
 
 """
-    bson_to_weights(; spec, model, output)
+    bson_to_weights(; model, state, output)
 
-The way back: write the state of a Flux model in a BSON file (see [`load_network`](@ref))
-as a weights file, which PyTorch's side of the project reads.
+The way back: write the state of a Flux model in the BSON file `state` (see [`load_state`](@ref)), which has the
+layers of the model file `model`, as a weights file, which PyTorch's side of the project reads.
 """
-function bson_to_weights(; spec, model, output)
-    classifier = load_spec(spec)
-    weights, _ = load_state(model, classifier)
-    save_weights(output, weights, classifier.name)
+function bson_to_weights(; model, state, output)
+    description = load_description(model)
+    save_weights(output, load_state(state, description), description.name)
 end
 
 """
-    predict_files(images; classifier, weights = nothing, top = 3)
+    predict_files(images; classifier, top = 3)
 
-Print the most probable labels of PNG and JPEG files. `classifier` is the path of a spec, or the
-name of one in models/classifiers/; `weights`, a .h5 or .bson file, is what the spec names if
-nothing is said.
+Print the most probable labels of PNG and JPEG files. `classifier` is a model file, or the name of a
+classifier in results/models/, where a run of the workflow puts them.
 """
-function predict_files(images; classifier, weights=nothing, top=3)
-    spec = load_spec(find_spec(classifier))
-    network = load_weights_of(spec, weights)
-    tensors = [image_tensor(read_picture(image), spec.input) for image in images]
-    run, _ = runner(network, "auto", Threads.nthreads())
-    print_best(images, softmax(predict(run, stack(tensors))), spec.labels, top)
+function predict_files(images; classifier, top=3)
+    network = load_network(find_model(classifier))
+    tensors = [image_tensor(read_picture(image), network.description.input) for image in images]
+    place = find_device("auto")
+    logits = predict(place.device(network), stack(tensors); micro_batch=length(images), place.device)
+    print_best(images, softmax(logits), network.description.labels, top)
 end
 
 "Print a line for each image: the `top` labels with their probabilities, K × N."
@@ -134,25 +149,12 @@ function print_best(images, probabilities, labels, top)
     end
 end
 
-function find_spec(classifier)
-    endswith(classifier, r"\.ya?ml") && return classifier
-    folders = ("models/classifiers", joinpath(pkgdir(PromptFlux), "..", "models", "classifiers"))
-    for folder in folders
-        path = joinpath(folder, "$classifier.yaml")
-        isfile(path) && return path
-    end
-    throw(StudyError("the classifier $classifier is not in $(join(abspath.(folders), " or "))."))
-end
-
-function load_weights_of(spec, path)
-    if path === nothing
-        haskey(spec.weights, "file") ||
-            throw(StudyError("$(spec.path) names no weights file; name one with --weights, such as " *
-                             "results/models/$(spec.name).h5 of a run of the workflow."))
-        path = joinpath(dirname(spec.path), spec.weights["file"])
-        isfile(path) || throw(StudyError("$(spec.path): weights.file is $(spec.weights["file"]), and there is no file $path."))
-        sha256_of_file(path) == spec.weights["sha256"] ||
-            throw(StudyError("$path does not have the SHA-256 that $(spec.path) records."))
-    end
-    return endswith(path, ".bson") ? load_network(path, spec) : with_weights(spec, first(load_weights(path, spec)))
+function find_model(classifier)
+    endswith(classifier, r"\.(bson|h5)") && return classifier
+    paths = [joinpath("results", "models", classifier * suffix) for suffix in (".bson", ".h5")]
+    found = findfirst(isfile, paths)
+    found === nothing &&
+        throw(StudyError("the classifier $classifier has no model $(join(paths, " or ")); name a model file, " *
+                         "or run the workflow here: snakemake --cores 1 $(last(paths))"))
+    return paths[found]
 end

@@ -1,98 +1,96 @@
-# From a classifier spec to layers of Flux.
+# From a description to Flux's own chain.
 
 """
-A CNN in Flux: the layers of `spec`, in test mode.
+A CNN in Flux: the `chain` of the layers of `description`, under their names, in test mode.
 
     network(images) -> logits
 
-`images` is Float32 width × height × channels × N, normalised; `logits` is K × N, what the
+`images` is Float32 width × height × channels × N, normalized; `logits` is K × N, what the
 network gives before its softmax, if it has one.
 """
 struct Network
-    spec::Spec
-    layers::Vector{Any}     # not a tuple: each new type of tuple would be compiled anew
+    description::Description
+    chain::Chain            # without its type: each new one would be compiled anew
 end
 
 """
-    Network(spec)
+    Network(description)
 
-The network of a classifier spec with Flux's own initial weights.
+The network of a description, its weights all zero.
 """
-Network(spec::Spec) = Network(spec, Any[flux_layer(Val(Symbol(layer.kind)), layer) for layer in spec.layers])
+Network(description::Description) =
+    Network(description, Chain(NamedTuple(Symbol(layer.name) => flux_layer(layer) for layer in description.layers)))
 
-"The network as Flux's own `Chain`, its layers under the names of the spec."
-Flux.Chain(network::Network) = Chain(NamedTuple(zip(layer_names(network.spec), network.layers)))
-
-layer_names(spec::Spec) = [Symbol(layer.name) for layer in spec.layers]
+"The layers of the chain, in order."
+layers(network::Network) = Any[values(network.chain.layers)...]
 
 (network::Network)(images) = logits(network, layer_outputs(network, images))
 
-# The output before the softmax, which can only be the last layer.
-logits(network::Network, outputs) = outputs[end - (last(network.layers) === softmax)]
+"The output before the softmax, which can only be the last layer."
+logits(network::Network, outputs) = outputs[end - (last(network.description.layers).kind == :softmax)]
 
 """
-    layer_outputs(network, images) -> Vector
+    layer_outputs(network, images)
 
-What every layer gives for `images`, in order.
+What every layer of the chain gives for `images`, in order, by `Flux.activations`.
 """
-function layer_outputs(network::Network, images)
-    outputs = Any[]
-    for layer in network.layers
-        images = layer(images)
-        push!(outputs, images)
+layer_outputs(network::Network, images) = Flux.activations(network.chain, images)
+
+"""
+    predict(network, images; micro_batch, device = identity) -> logits
+
+The logits, K × N, of `images`, Float32 width × height × channels × N, by Flux's own chain.
+"""
+function predict(network::Network, images; micro_batch, device=identity)
+    batches = map(Iterators.partition(axes(images, 4), micro_batch)) do batch
+        cpu_device()(network(device(filled(images, batch, micro_batch))))[:, eachindex(batch)]
     end
-    return outputs
+    return reduce(hcat, batches; init=zeros(Float32, length(network.description.labels), 0))
+end
+
+"The images `batch`, filled up with zeros to `count`: a network on one fixed shape gives each image the same bits."
+function filled(images, batch, count)
+    values = zeros(Float32, size(images)[1:3]..., count)
+    copyto!(values, view(images, :, :, :, batch))
+    return values
 end
 
 "Move a network's arrays to a device of MLDataDevices, such as `gpu_device()`."
-(device::Flux.MLDataDevices.AbstractDevice)(network::Network) =
-    Network(network.spec, Any[device(layer) for layer in network.layers])
+(device::Flux.MLDataDevices.AbstractDevice)(network::Network) = Network(network.description, device(network.chain))
 
-# ---- a layer of each kind ---------------------------------------------------------------
+# ---- weights ------------------------------------------------------------------------------
 
-flux_layer(::Val{:conv}, layer) = Conv(
-    layer.settings["kernel"], layer.insize[3] => layer.outsize[3], activation(layer.settings["activation"]);
-    stride=layer.settings["stride"], pad=layer.settings["padding"], dilation=layer.settings["dilation"],
-    groups=Int(layer.settings["groups"]), bias=layer.settings["bias"], init=Flux.zeros32,
-)
-flux_layer(::Val{:batchnorm}, layer) = testmode!(
-    BatchNorm(last(layer.insize), activation(layer.settings["activation"]); eps=Float32(layer.settings["eps"])),
-)
-flux_layer(::Val{:maxpool}, layer) =
-    MaxPool(layer.settings["kernel"]; stride=layer.settings["stride"], pad=layer.settings["padding"])
-flux_layer(::Val{:meanpool}, layer) =
-    MeanPool(layer.settings["kernel"]; stride=layer.settings["stride"], pad=layer.settings["padding"])
-flux_layer(::Val{:dropout}, layer) = testmode!(Dropout(layer.settings["p"]))
-flux_layer(::Val{:flatten}, layer) = Flux.flatten
-flux_layer(::Val{:dense}, layer) = Dense(
-    only(layer.insize) => only(layer.outsize), activation(layer.settings["activation"]); init=Flux.zeros32,
-)
-flux_layer(::Val{:softmax}, layer) = softmax
-flux_layer(::Val{:leaky_relu}, layer) = Elementwise(leaky_relu(layer.settings["slope"]))
-flux_layer(::Val{kind}, layer) where {kind} = Elementwise(activation(string(kind)))
+"Parameters by their name `{layer}/{parameter}`, as HDF5.jl reads them, and in the network's order."
+const Weights = Vector{Pair{String,Array{Float32}}}
 
 """
-    Elementwise(σ)
+    weights(network) -> Weights
 
-A layer that applies the activation function `σ` to every number.
+The parameters of a network in PyTorch's shapes: the inverse of [`with_weights`](@ref).
 """
-struct Elementwise{F}
-    σ::F
+weights(network::Network) = weights_of(network, map(state_of, layers(network)))
+
+"Name what `Flux.state` makes of each layer as PyTorch does; `states` are functions from a field to its value."
+weights_of(network::Network, states) = Weights([
+    "$(description.name)/$parameter" => convert(Array{Float32}, array)
+    for (description, layer, state) in zip(network.description.layers, layers(network), states)
+    for (parameter, array) in torch_weights(typeof(layer), state)
+    # What is not an array of numbers (`bias=false`) is not a parameter; check_weights misses it if it should be.
+    if array isa Array{<:AbstractFloat}
+])
+
+state_of(layer) = name -> get(Dict(pairs(Flux.state(layer))), name, nothing)
+
+"""
+    with_weights(description, weights) -> Network
+
+The network of `description` with `weights`, which were checked before (see [`check_weights`](@ref)).
+"""
+function with_weights(description::Description, weights)
+    network = Network(description)
+    values = Dict(weights)
+    for (layer, described) in zip(layers(network), description.layers)
+        take_weights!(layer, parameter -> values["$(described.name)/$parameter"])
+    end
+    return network
 end
-
-(layer::Elementwise)(x) = NNlib.fast_act(layer.σ, x).(x)
-Base.show(io::IO, layer::Elementwise) = print(io, "Elementwise(", layer.σ, ")")
-
-"The activation function of a name in the spec."
-function activation(name)
-    name == "relu" && return relu
-    name == "gelu" && return NNlib.gelu_erf     # the exact form, x Φ(x), as PyTorch's GELU
-    name == "sigmoid" && return sigmoid
-    name == "tanh" && return tanh
-    name == "leaky_relu" && return leakyrelu
-    name == "identity" && return identity
-    throw(StudyError("the activation $name is not one of relu, gelu, sigmoid, tanh, leaky_relu and identity."))
-end
-
-# Flux's own has the slope 0.01.
-leaky_relu(slope) = slope == 0.01 ? leakyrelu : Base.Fix2(leakyrelu, Float32(slope))

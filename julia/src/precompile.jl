@@ -1,48 +1,77 @@
 # What is compiled when the package is installed, instead of at the start of every job: two
 # networks, with a layer of each kind, go the way of the scripts in a temporary folder.
 
+"""
+    described(input, layers...; name = "tiny", labels)
+
+A description of layers, each `(kind, settings, parameters)` with sizes as (width, height), for which Flux works
+out the sizes. Descriptions come from Python; this one is for the workload here, and for the tests.
+"""
+function described(input::InputSpec, given...; name="tiny", labels)
+    numbers = Dict{Symbol,Int}()
+    insize = size(input)
+    layers = LayerDescription[]
+    for (kind, settings) in given
+        numbers[kind] = get(numbers, kind, 0) + 1
+        outsize(layer) = Flux.outputsize(flux_layer(layer), (layer.insize..., 1))[1:end-1]
+        make(outsize, parameters) = LayerDescription("$kind$(numbers[kind])", kind, settings, insize, outsize, parameters)
+        # The number of outputs must be known before the layer is made.
+        out = haskey(settings, :out) ? (insize[1:end-1]..., settings[:out]) : insize
+        sized = make(out, Pair{String,Dims}[])
+        layer = flux_layer(sized)
+        parameters = [parameter => size(array) for (parameter, array) in torch_weights(typeof(layer), state_of(layer)) if array isa Array]
+        push!(layers, make(outsize(sized), parameters))
+        insize = last(layers).outsize
+    end
+    return Description(name, "$name.h5", "0"^64, input, layers, labels)
+end
+
+conv_settings(out, kernel; stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, bias=true, activation="identity") =
+    Dict{Symbol,Any}(pairs((; out, kernel, stride, padding, dilation, groups, bias, activation)))
+pool_settings(kernel; stride=kernel, padding=(0, 0)) = Dict{Symbol,Any}(pairs((; kernel, stride, padding)))
+settings(; given...) = Dict{Symbol,Any}(pairs((; given...)))
+
 @setup_workload begin
     activations = ("relu", "gelu", "sigmoid", "tanh", "leaky_relu", "identity")
-    plain_layers = ["conv: {out: 9, kernel: 3, activation: relu}", "maxpool: 2", "flatten", "dense: 3", "softmax"]
-    all_layers = [
-        "conv: {out: 9, kernel: 3, padding: 1, activation: relu}", "maxpool: 2",
-        "conv: {out: 9, kernel: 3, activation: relu}",
-        ("conv: {out: 2, kernel: 3, padding: 1, activation: $name}" for name in activations)...,
-        "conv: {out: 2, kernel: [2, 1], stride: 2, bias: false}", "maxpool: {kernel: 2, stride: 1}",
-        "batchnorm", "batchnorm: {activation: relu}", "meanpool: {kernel: 2, stride: 1}",
-        "dropout: 0.5", activations..., "leaky_relu: {slope: 0.1}",
-        "flatten", ("dense: {out: 3, activation: $name}" for name in activations)...,
-        "dropout: 0.5", "batchnorm", "dense: 3", "softmax",
+    gray = InputSpec("gray28", 28, 28, "gray", "crop", "bilinear", [0], [1])
+    color = InputSpec("tiny", 36, 32, "rgb", "crop", "bilinear", fill(0.5, 3), fill(0.5, 3))
+    dense(out, activation="identity") = (:dense, settings(; out, activation))
+    plain_layers = [
+        (:conv, conv_settings(9, (3, 3); activation="relu")), (:maxpool, pool_settings((2, 2))), (:flatten, settings()),
+        dense(3), (:softmax, settings()),
     ]
-    mapping = "{name: tiny, size: [32, 36], channels: rgb, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"
-    text(input, layers) = "input: $input\nlayers:\n" * join("  - $layer\n" for layer in layers) *
-                          "labels: [a, b, c]\nweights: {file: tiny.h5, sha256: \"\"}\n"
+    all_layers = [
+        (:conv, conv_settings(9, (3, 3); padding=(1, 1), activation="relu")), (:maxpool, pool_settings((2, 2))),
+        (:conv, conv_settings(9, (3, 3); activation="relu")),
+        ((:conv, conv_settings(2, (3, 3); padding=(1, 1), activation)) for activation in activations)...,
+        (:conv, conv_settings(2, (1, 2); stride=(2, 2), bias=false)), (:maxpool, pool_settings((2, 2); stride=(1, 1))),
+        (:batchnorm, settings(; eps=1e-5, activation="identity")), (:batchnorm, settings(; eps=1e-5, activation="relu")),
+        (:meanpool, pool_settings((2, 2); stride=(1, 1))), (:dropout, settings(; p=0.5)),
+        ((Symbol(name), settings()) for name in activations if name != "leaky_relu")..., (:leaky_relu, settings(; slope=0.1)),
+        (:flatten, settings()), (dense(3, name) for name in activations)...,
+        (:dropout, settings(; p=0.5)), (:batchnorm, settings(; eps=1e-5, activation="identity")), dense(3), (:softmax, settings()),
+    ]
 
     @compile_workload begin
         claim_gpu(0)
-        for content in (text("gray28", plain_layers), text(mapping, all_layers)), keep in (String[], ["b"])
+        for (input, layers) in ((gray, plain_layers), (color, all_layers)), keep in (String[], ["b"]), kernels in ("fast", "plain")
             mktempdir() do folder
                 at(name) = joinpath(folder, name)
-                write(at("tiny.yaml"), content)
-                spec = load_spec(at("tiny.yaml"))
-                network = Network(spec)
-                save_weights(at("tiny.h5"), weights(network), spec.name)
+                description = described(input, layers...; labels=["a", "b", "c"])
+                network = Network(description)
                 save_network(at("tiny.bson"), network; weights_sha256=weights_digest(weights(network)))
+                save_weights(at("weights.h5"), weights(network), description.name)
                 picture = upright(rgb(zeros(UInt8, 40, 45, 3)), exif_orientation(nothing))
-                images = stack([image_tensor(picture, spec.input) for _ in 1:2])
-                write_tensors(at("tensors.h5"), spec.input, images, ["a", "b"])
+                images = stack([image_tensor(picture, input) for _ in 1:2])
+                write_tensors(at("tensors.h5"), input, images, ["a", "b"])
                 redirect_stderr(devnull) do
                     job(at("log.txt")) do
-                        # Printing a chain is compiled for each new one; one small one is enough of it.
-                        length(spec.layers) > 5 ||
-                            export_bson(; spec=spec.path, weights=at("tiny.h5"), model=at("tiny.bson"), architecture=at("tiny.txt"))
-                        infer(; tensors=at("tensors.h5"), spec=spec.path, model=at("tiny.bson"), output=at("p.h5"),
-                              layers_of=keep, threads=2)
+                        infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
+                              micro_batch=16, kernels, threads=2)
                     end
                 end
                 redirect_stdout(devnull) do
-                    run, _ = runner(load_weights_of(spec, at("tiny.h5")), "auto", 1)
-                    print_best(["a", "b"], softmax(predict(run, images)), spec.labels, 3)
+                    print_best(["a", "b"], softmax(predict(network, images; micro_batch=2)), description.labels, 3)
                 end
             end
         end

@@ -1,7 +1,8 @@
 # Run with: julia --project=julia -e 'using Pkg; Pkg.test()'
 
 using PromptFlux
-using PromptFlux: ChannelNorm, DirectConv, DirectPool, MICRO_BATCH, Predictor, resize, save_network, sha256_of_file
+using PromptFlux: ChannelNorm, DirectConv, DirectPool, Fields, OnDevice, Predictor
+using PromptFlux: conv_settings, described, flux_layer, layers, load_state, pool_settings, resize, settings, sha256_of_file
 using BSON: BSON
 using Flux
 using HDF5
@@ -10,29 +11,30 @@ using Random: Xoshiro
 using Test
 
 const FOLDER = mktempdir()
+const MICRO_BATCH = 16
+const GRAY = InputSpec("gray12x10", 10, 12, "gray", "crop", "bilinear", [0], [1])
+const LABELS = ["a", "b", "c"]
 
-"A spec of the given layers, in a file."
-function spec_of(layers...; input="{name: gray12x10, size: [12, 10], channels: gray}", labels="[a, b, c]")
-    path = joinpath(FOLDER, "small.yaml")
-    lines = join("  - $layer\n" for layer in layers)
-    write(path, "input: $input\nlayers:\n$(lines)labels: $labels\nweights: {seed: 1}\n")
-    return load_spec(path)
-end
+dense(out, activation="identity") = (:dense, settings(; out, activation))
+batchnorm(activation="identity") = (:batchnorm, settings(; eps=1e-5, activation))
+const FLATTEN, SOFTMAX = (:flatten, settings()), (:softmax, settings())
 
-small_spec() = spec_of(
-    "conv: {out: 4, kernel: 3, activation: relu}", "maxpool: 2",
-    "conv: {out: 6, kernel: [1, 3], padding: [0, 1], bias: false}", "batchnorm: {activation: relu}",
-    "dropout: 0.5", "flatten", "dense: {out: 8, activation: gelu}", "dense: 3", "softmax",
+small() = described(
+    GRAY,
+    (:conv, conv_settings(4, (3, 3); activation="relu")), (:maxpool, pool_settings((2, 2))),
+    (:conv, conv_settings(6, (3, 1); padding=(1, 0), bias=false)), batchnorm("relu"),
+    (:dropout, settings(; p=0.5)), FLATTEN, dense(8, "gelu"), dense(3), SOFTMAX;
+    name="small", labels=LABELS,
 )
 
-"Random weights for a spec; a variance is positive."
-function random_weights(spec; rng=Xoshiro(1))
+"Random weights for a description; a variance is positive."
+function random_weights(description; rng=Xoshiro(1))
     value(name, size) = endswith(name, "running_var") ? rand(rng, Float32, size) .+ 0.5f0 : randn(rng, Float32, size) ./ 3
-    return [name => value(name, size) for (name, size) in PromptFlux.parameter_sizes(spec)]
+    return [name => value(name, size) for (name, size) in PromptFlux.parameter_sizes(description)]
 end
 
-random_network(spec) = with_weights(spec, random_weights(spec))
-random_images(spec, count) = randn(Xoshiro(2), Float32, size(spec.input)..., count)
+random_network(description) = with_weights(description, random_weights(description))
+random_images(description, count) = randn(Xoshiro(2), Float32, size(description.input)..., count)
 
 "The sentence that a block ends with."
 function sentence(body)
@@ -47,25 +49,29 @@ end
 
 @testset "PromptFlux" begin
 
-@testset "spec" begin
-    spec = small_spec()
-    @test [layer.name for layer in spec.layers] ==
+@testset "description" begin
+    description = small()
+    @test [layer.name for layer in description.layers] ==
           ["conv1", "maxpool1", "conv2", "batchnorm1", "dropout1", "flatten1", "dense1", "dense2", "softmax1"]
-    @test spec.layers[1].outsize == (8, 10, 4)          # width × height × channels
-    @test spec.layers[2].outsize == (4, 5, 4)
-    @test spec.layers[3].settings["kernel"] == (3, 1)   # the spec says [height, width]
-    @test spec.layers[6].outsize == (4 * 5 * 6,)
-    @test load_spec(joinpath(FOLDER, "small.yaml")).labels == ["a", "b", "c"]
+    @test description.layers[1].outsize == (8, 10, 4)          # width × height × channels
+    @test description.layers[2].outsize == (4, 5, 4)
+    @test description.layers[6].outsize == (4 * 5 * 6,)
+    @test PromptFlux.parameter_sizes(description)[3] == ("conv2/weight" => (3, 1, 4, 6))
 
-    @test occursin("conv1 (layers[0]) gets 10×12×1; its kernel covers 3×13 pixels",
-                   sentence(() -> spec_of("conv: {out: 4, kernel: [13, 3]}", "flatten", "dense: 3")))
-    @test occursin("put `- flatten` before it", sentence(() -> spec_of("dense: 3")))
-    @test occursin("softmax must be the last layer", sentence(() -> spec_of("flatten", "softmax", "dense: 3")))
-    @test occursin("labels has 3 names, and the network has 4 outputs (dense1)", sentence(() -> spec_of("flatten", "dense: 4")))
-    @test occursin("layers[0] is konv", sentence(() -> spec_of("konv")))
-    @test occursin("has no setting \"size\"", sentence(() -> spec_of("conv: {out: 4, kernel: 3, size: 2}")))
-    @test occursin("has no kernel", sentence(() -> spec_of("conv: {out: 4}")))
-    @test occursin("no such classifier spec", sentence(() -> load_spec(joinpath(FOLDER, "missing.yaml"))))
+    # There and back, as the files hold it: PyTorch's shapes, [height, width].
+    fields = PromptFlux.fields(description)
+    @test fields[:layers][1][:shape] == [4, 10, 8]
+    @test fields[:layers][3][:settings][:kernel] == [1, 3]
+    again = Description(fields, "again.h5")
+    @test again.source == "again.h5" && again.input == description.input && again.labels == description.labels
+    for name in (:name, :kind, :settings, :insize, :outsize, :parameters)
+        @test [getfield(layer, name) for layer in again.layers] == [getfield(layer, name) for layer in description.layers]
+    end
+
+    delete!(fields[:layers][1], :kind)
+    @test occursin("small.bson: the description of the network is damaged", sentence(() -> Description(fields, "small.bson")))
+    unknown = PromptFlux.LayerDescription("konv1", :konv, settings(), (1,), (1,), [])
+    @test occursin("konv1 is of the kind konv, which this version of PromptFlux does not know", sentence(() -> flux_layer(unknown)))
 end
 
 # The definition of PyTorch's Conv2d, with its weight reversed as HDF5.jl gives it.
@@ -89,15 +95,12 @@ end
 @testset "convolution is PyTorch's: stride $stride, pad $pad, dilation $dilation, groups $groups" for
         (stride, pad, dilation, groups) in (((1, 1), (0, 0), (1, 1), 1), ((1, 1), (1, 2), (1, 1), 1),
                                             ((2, 1), (1, 0), (1, 2), 1), ((1, 1), (2, 1), (2, 3), 1), ((1, 2), (0, 1), (1, 1), 3))
-    text(pair) = "[$(pair[2]), $(pair[1])]"
-    spec = spec_of(
-        "conv: {out: 9, kernel: [2, 3], stride: $(text(stride)), padding: $(text(pad)), dilation: $(text(dilation)), groups: $groups}",
-        "flatten", "dense: 3"; input="{name: small, size: [12, 15], channels: rgb}",
-    )
-    weights = random_weights(spec)
-    images = random_images(spec, 2)
+    input = InputSpec("small", 15, 12, "rgb", "crop", "bilinear", zeros(3), ones(3))
+    description = described(input, (:conv, conv_settings(9, (3, 2); stride, padding=pad, dilation, groups)), FLATTEN, dense(3); labels=LABELS)
+    weights = random_weights(description)
+    images = random_images(description, 2)
     expected = correlate(images, weights[1][2], weights[2][2]; stride, pad, dilation, groups)
-    layer = with_weights(spec, weights).layers[1]
+    layer = layers(with_weights(description, weights))[1]
     @test layer(images) ≈ expected rtol = 1e-5
     direct = DirectConv(layer, (15, 12, 3))(images[:, :, :, 2:2])
     @test direct ≈ expected[:, :, :, 2:2] rtol = 1e-5
@@ -116,9 +119,9 @@ end
     norm = testmode!(BatchNorm(outputs, relu; initβ=_ -> random(1), initγ=_ -> random(2)))
     copyto!(norm.μ, random(3))
     copyto!(norm.σ², random(4))
-    normalised = ChannelNorm(norm)(output)
-    @test normalised ≈ norm(expected) rtol = 1e-5
-    @test DirectConv(layer, size(image); norm=ChannelNorm(norm))(image) == normalised
+    normalized = ChannelNorm(norm)(output)
+    @test normalized ≈ norm(expected) rtol = 1e-5
+    @test DirectConv(layer, size(image); norm=ChannelNorm(norm))(image) == normalized
 
     for pool in (MaxPool((2, 2); pad=(0, 0)), MaxPool((3, 2); stride=(1, 2), pad=(1, 1)), MeanPool((2, 3); stride=(2, 1), pad=(1, 1)))
         all(size(output)[1:2] .+ 2 .* pool.pad .>= pool.k) || continue
@@ -126,92 +129,91 @@ end
         @test DirectPool(pool, size(expected_pool)[1:3])(output) ≈ expected_pool rtol = 1e-6
     end
     if all(size(output)[1:2] .>= 2)
-        @test DirectConv(layer, size(image); norm=ChannelNorm(norm), pool=2)(image) == MaxPool((2, 2))(normalised)
+        @test DirectConv(layer, size(image); norm=ChannelNorm(norm), pool=2)(image) == MaxPool((2, 2))(normalized)
     end
 end
 
-@testset "the predictor gives what Flux gives" begin
-    spec = small_spec()
-    network = random_network(spec)
-    images = random_images(spec, MICRO_BATCH + 3)
+@testset "the chain and the fast path give the same" begin
+    description = small()
+    network = random_network(description)
+    images = random_images(description, MICRO_BATCH + 3)
     outputs = layer_outputs(network, images)
     expected = outputs[end-1]
+    @test network.chain isa Chain && keys(network.chain.layers)[3] == :conv2
+    @test network.chain(images) == outputs[end]
     @test network(images) == expected
     @test softmax(expected) == outputs[end]
     @test outputs[5] == outputs[4]                              # dropout does nothing
-    @test Chain(network)(images) == outputs[end]
+    @test predict(network, images; micro_batch=MICRO_BATCH) ≈ expected rtol = 1e-5
 
+    predictor(threads=2) = Predictor(network; micro_batch=MICRO_BATCH, threads)
     for threads in (1, 2, 3)
-        @test predict(Predictor(network; threads), images) ≈ expected rtol = 1e-5
+        @test predict(predictor(threads), images) ≈ expected rtol = 1e-5
     end
-    @test predict(network, images) ≈ expected rtol = 1e-5
-    @test size(predict(Predictor(network), images[:, :, :, 1:0])) == (3, 0)
-
-    kept = Dict{Tuple{Int,Int},Array{Float32}}()
-    keep(n) = n in (2, MICRO_BATCH + 1)
-    keep(n, layer, output) = kept[n, layer] = output
-    logits = predict(Predictor(network), images; keep)
-    @test length(kept) == 2 * length(spec.layers)
-    for ((n, layer), output) in kept
-        @test output ≈ selectdim(outputs[layer], ndims(outputs[layer]), n) rtol = 1e-5
-    end
-    # An image's prediction does not hang on its neighbours, nor on what is kept of it.
-    @test logits == predict(Predictor(network; threads=1), images)
-    @test logits[:, 3] == predict(Predictor(network), images[:, :, :, [1, 3]])[:, 2]
+    @test size(predict(predictor(), images[:, :, :, 1:0])) == (3, 0)
+    # An image's prediction does not hang on its neighbors, nor on the number of threads.
+    logits = predict(predictor(), images)
+    @test logits == predict(predictor(1), images)
+    @test logits[:, 3] == predict(predictor(), images[:, :, :, [1, 3]])[:, 2]
 end
 
 @testset "weights" begin
-    spec = small_spec()
-    weights = random_weights(spec)
-    network = with_weights(spec, weights)
-    @test PromptFlux.weights(network) == weights
+    description = small()
+    weights = random_weights(description)
+    @test PromptFlux.weights(with_weights(description, weights)) == weights
     save_weights(joinpath(FOLDER, "a.h5"), weights, "small")
     save_weights(joinpath(FOLDER, "b.h5"), weights, "small")
     @test read(joinpath(FOLDER, "a.h5")) == read(joinpath(FOLDER, "b.h5"))
-    loaded, digest = load_weights(joinpath(FOLDER, "a.h5"), spec)
-    @test Dict(loaded) == Dict(weights)
-    @test digest == PromptFlux.weights_digest(weights)
+    h5open(joinpath(FOLDER, "a.h5")) do file
+        @test Dict(PromptFlux.read_weights(file)) == Dict(weights)
+        @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
+    end
 
     wrong = [name => name == "conv2/weight" ? zeros(Float32, 3, 1, 4, 5) : array for (name, array) in weights[2:end]]
-    save_weights(joinpath(FOLDER, "wrong.h5"), wrong, "small")
-    problems = sentence(() -> load_weights(joinpath(FOLDER, "wrong.h5"), spec))
-    @test occursin("conv1/weight is missing; $(spec.path) wants it with the shape 4×1×3×3", problems)
-    @test occursin("conv2/weight has the shape 5×4×1×3; $(spec.path) wants 6×4×1×3", problems)
-    h5open(file -> attributes(file)["format"] = "another", joinpath(FOLDER, "other.h5"), "w")
-    @test occursin("not a weights file", sentence(() -> load_weights(joinpath(FOLDER, "other.h5"), spec)))
-    @test occursin("missing or not HDF5", sentence(() -> load_weights(spec.path, spec)))
+    problems = sentence(() -> PromptFlux.check_weights(wrong, description, "wrong.h5"))
+    @test occursin("wrong.h5: conv1/weight is missing; small.h5 wants it with the shape 4×1×3×3", problems)
+    @test occursin("conv2/weight has the shape 5×4×1×3; small.h5 wants 6×4×1×3", problems)
+    @test occursin("belongs to no layer", sentence(() -> PromptFlux.check_weights([weights; "conv9/bias" => zeros(Float32, 1)], description, "a.h5")))
+    @test occursin("not finite", sentence(() -> PromptFlux.check_weights([name => array .* NaN32 for (name, array) in weights], description, "a.h5")))
+    @test occursin("not a model file", sentence(() -> load_model(joinpath(FOLDER, "a.h5"))))
+    write(joinpath(FOLDER, "text.h5"), "not HDF5")
+    @test occursin("missing or not HDF5", sentence(() -> load_model(joinpath(FOLDER, "text.h5"))))
 end
 
 @testset "models as BSON" begin
-    spec = small_spec()
-    network = random_network(spec)
+    description = small()
+    network = random_network(description)
     path = joinpath(FOLDER, "small.bson")
-    save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
+    save(path) = save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
+    save(path)
     digest = sha256_of_file(path)
-    save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
+    save(path)
     @test sha256_of_file(path) == digest
-    @test PromptFlux.weights(load_network(path, spec)) == PromptFlux.weights(network)
+    again = load_network(path)
+    @test PromptFlux.weights(again) == PromptFlux.weights(network)
+    @test PromptFlux.fields(again.description) == PromptFlux.fields(description)
 
     # What a Flux user does, there and back.
-    model = Chain(Network(spec))
+    model = Network(description).chain
     Flux.loadmodel!(model, BSON.load(path)[:state])
-    images = random_images(spec, 2)
-    @test model(images) == Chain(network)(images)
+    images = random_images(description, 2)
+    @test model(images) == network.chain(images)
     own = Chain(Conv((3, 3), 1 => 4, relu), MaxPool((2, 2)), Conv((3, 1), 4 => 6; pad=(1, 0), bias=false),
                 BatchNorm(6, relu), Dropout(0.5), Flux.flatten, Dense(120 => 8, gelu), Dense(8 => 3), softmax)
     state = Flux.state(own)
     BSON.@save joinpath(FOLDER, "own.bson") state
-    @test PromptFlux.weights(load_network(joinpath(FOLDER, "own.bson"), spec))[1][2] == reverse(own[1].weight; dims=(1, 2))
-    bson_to_weights(; spec=spec.path, model=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
-    @test Dict(first(load_weights(joinpath(FOLDER, "own.h5"), spec)))["dense2/weight"] == permutedims(own[8].weight)
+    @test load_state(joinpath(FOLDER, "own.bson"), description)[1][2] == reverse(own[1].weight; dims=(1, 2))
+    bson_to_weights(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
+    h5open(file -> (@test read(file["dense2/weight"]) == permutedims(own[8].weight)), joinpath(FOLDER, "own.h5"))
 
-    other = spec_of("flatten", "dense: 3")
-    @test occursin("the model has 9 layers", sentence(() -> load_network(path, other)))
-    BSON.bson(joinpath(FOLDER, "code.bson"), Dict(:state => Chain(network)))
-    @test occursin("only arrays, numbers, texts and tuples are taken",
-                   sentence(() -> load_network(joinpath(FOLDER, "code.bson"), small_spec())))
+    other = described(GRAY, FLATTEN, dense(3); labels=LABELS)
+    @test occursin("the model has 9 layers, and tiny.h5 has 2", sentence(() -> load_state(path, other)))
+    BSON.bson(joinpath(FOLDER, "code.bson"), Dict(:state => network.chain))
+    @test occursin("only arrays, numbers, texts and tuples are taken", sentence(() -> load_network(joinpath(FOLDER, "code.bson"))))
+    BSON.bson(joinpath(FOLDER, "plain.bson"), Dict(:a => 1))
+    @test occursin("not a model file of promptflux", sentence(() -> load_network(joinpath(FOLDER, "plain.bson"))))
     write(joinpath(FOLDER, "cut.bson"), read(path)[1:end÷2])
-    @test occursin("cannot be read", sentence(() -> load_network(joinpath(FOLDER, "cut.bson"), small_spec())))
+    @test occursin("cannot be read", sentence(() -> load_network(joinpath(FOLDER, "cut.bson"))))
 end
 
 @testset "what can be in a BSON file is taken as data only" begin
@@ -261,40 +263,50 @@ end
     @test resize(reshape(UInt8[1, 2, 3, 4], 4, 1, 1), (2, 1), "nearest") == reshape(UInt8[2, 4], 2, 1, 1)
     @test PromptFlux.centred_box((300, 200), (100, 100)) == (50.0, 0.0, 250.0, 200.0)
     @test PromptFlux.contained_size((300, 200), (100, 100)) == (100, 67)
-    spec = spec_of("flatten", "dense: 3"; input="{name: padded, size: [4, 8], channels: gray, fit: pad, mean: [0.5], std: [0.5]}")
-    tensor = image_tensor(fill(0xff, 5, 5, 3), spec.input)
+    padded = InputSpec("padded", 8, 4, "gray", "pad", "bilinear", [0.5], [0.5])
+    tensor = image_tensor(fill(0xff, 5, 5, 3), padded)
     @test tensor[:, 1, 1] == [-1, -1, 1, 1, 1, 1, -1, -1]
 end
 
 @testset "streaming from file to file" begin
-    spec = small_spec()
-    weights, images = random_weights(spec), random_images(spec, 2MICRO_BATCH + 1)
+    description = small()
+    weights, images = random_weights(description), random_images(description, 2MICRO_BATCH + 1)
     names = ["image_$i" for i in axes(images, 4)]
     at(name) = joinpath(FOLDER, "run", name)
     mkpath(at(""))
-    save_weights(at("small.h5"), weights, "small")
-    export_bson(; spec=spec.path, weights=at("small.h5"), model=at("small.bson"), architecture=at("small.txt"))
-    @test startswith(read(at("small.txt"), String), "Chain(\n  conv1 = Conv((3, 3), 1 => 4, relu)")
-    PromptFlux.write_tensors(at("tensors.h5"), spec.input, images, names)
-    run(output; kw...) = infer(; tensors=at("tensors.h5"), spec=spec.path, model=at("small.bson"), output=at(output), device="cpu", kw...)
-    run("p.h5"; layers_of=["image_20", "image_3"])
-    h5open(at("p.h5")) do file
-        expected = with_weights(spec, weights)(images)
-        @test read(file["logits"]) ≈ expected rtol = 1e-5
-        @test read(file["probabilities"]) ≈ softmax(expected) rtol = 1e-5
-        @test read(file["names"]) == names
-        @test read(file["layer_images"]) == ["image_3", "image_20"]
-        @test size(file["layers/conv1"]) == (8, 10, 4, 2)
-        @test read(attributes(file)["engine"]) == "flux"
-        @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
+    save_network(at("small.bson"), with_weights(description, weights); weights_sha256=PromptFlux.weights_digest(weights))
+    PromptFlux.write_tensors(at("tensors.h5"), description.input, images, names)
+    run(output; kernels="fast", kw...) = infer(; tensors=at("tensors.h5"), model=at("small.bson"), output=at(output),
+                                               micro_batch=MICRO_BATCH, kernels, device="cpu", kw...)
+    kept = ["image_20", "image_3"]
+    run("p.h5"; layers_of=kept)
+    run("plain.h5"; layers_of=kept, kernels="plain")
+    expected = with_weights(description, weights)(images)
+    for (name, kernels) in (("p.h5", "fast"), ("plain.h5", "plain"))
+        h5open(at(name)) do file
+            @test read(file["logits"]) ≈ expected rtol = 1e-5
+            @test read(file["probabilities"]) ≈ softmax(expected) rtol = 1e-5
+            @test read(file["names"]) == names
+            @test read(file["layer_images"]) == ["image_3", "image_20"]
+            @test size(file["layers/conv1"]) == (8, 10, 4, 2)
+            @test read(file["layers/dense2"]) ≈ expected[:, [3, 20]] rtol = 1e-5
+            @test read(attributes(file)["engine"]) == "flux"
+            @test read(attributes(file)["kernels"]) == kernels
+            @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
+        end
     end
-    run("again.h5"; layers_of=["image_20", "image_3"])
+    # The kept layers are those of Flux's chain, whatever makes the logits.
+    layers_of(name) = h5open(file -> Dict(layer => read(file["layers"][layer]) for layer in keys(file["layers"])), at(name))
+    @test layers_of("p.h5") == layers_of("plain.h5")
+    run("again.h5"; layers_of=kept)
     @test read(at("again.h5")) == read(at("p.h5"))
     @test occursin("feature maps are asked of nobody", sentence(() -> run("no.h5"; layers_of=["nobody"])))
     @test !isfile(at("no.h5"))
     @test occursin("the device gpu is asked for", sentence(() -> run("no.h5"; device="gpu")))
-    spec_of("flatten", "dense: 3"; input="gray28")
-    @test occursin("wants {\"name\": \"gray28\"", sentence(() -> PromptFlux.with_tensors((_...) -> 0, at("tensors.h5"), load_spec(spec.path))))
+    @test occursin("not one of fast and plain", sentence(() -> run("no.h5"; kernels="slow")))
+    other = InputSpec("other", 10, 12, "gray", "pad", "bilinear", [0], [1])
+    PromptFlux.write_tensors(at("other.h5"), other, images, names)
+    @test occursin("wants name gray12x10", sentence(() -> PromptFlux.with_tensors((_...) -> 0, at("other.h5"), description)))
 end
 
 end

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 
+import h5py
 import numpy as np
 import parity
 import pytest
@@ -22,8 +23,9 @@ from support.flux import (
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import load_weights
+from promptflux.classifiers.weights import load_model, load_weights, save_model
 from promptflux.errors import StudyError
+from promptflux.files.predictions import open_predictions
 
 # Pkg.test's default of --check-bounds=yes would compile every package anew, for minutes.
 PKG_TEST = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
@@ -40,12 +42,19 @@ def prepare(folder, spec, count, seed):
 
 
 def agree(folder, specs, count):
+    """PyTorch, Flux's chain and the fast kernels agree in every layer that there is."""
     for spec in specs:
-        found = differences(run_torch(folder, spec, count), folder / f"{spec.name}_flux.h5")
-        assert max(found.values()) <= AGREES, (spec.path.read_text(), found)
+        torch = run_torch(folder, spec.name, count)
+        for flux in ("flux", "plain"):
+            found = differences(torch, folder / f"{spec.name}_{flux}.h5")
+            assert max(found.values()) <= AGREES, (spec.to_dict(), flux, found)
 
 
-def test_every_layer_of_random_specs_agrees(julia, tmp_path):  # noqa: F811
+def models(folder, specs):
+    return [folder / f"{spec.name}.h5" for spec in specs]
+
+
+def test_every_layer_of_random_specs_agrees(julia, tmp_path):
     specs = [prepare(tmp_path, random_spec(tmp_path, f"random{i}", i), 3, i) for i in range(RANDOM_SPECS)]
     kinds = {layer.kind for spec in specs for layer in spec.layers}
     assert kinds >= {
@@ -68,20 +77,19 @@ def test_every_layer_of_random_specs_agrees(julia, tmp_path):  # noqa: F811
         ("bias", True),
     ):
         assert any(settings[key] != plain for settings in convolutions), key
-    julia(RUN_FLUX, *(spec.path for spec in specs))
+    julia(RUN_FLUX, *models(tmp_path, specs))
     agree(tmp_path, specs, 3)
 
 
-def test_every_layer_of_the_embedded_classifiers_agrees(julia, tmp_path):  # noqa: F811
+def test_every_layer_of_the_embedded_classifiers_agrees(julia, tmp_path):
     specs = []
     for classifier in ("cnn28", "cnn32", "cnn224"):
         shutil.copy(WORKFLOW / f"models/classifiers/{classifier}.yaml", tmp_path)
         specs.append(load_spec(tmp_path / f"{classifier}.yaml", weights_exist=False))
         prepare(tmp_path, specs[-1], 18, 1)
-        shipped = WORKFLOW / f"models/classifiers/{classifier}.h5"
-        if shipped.is_file():
-            shutil.copy(shipped, tmp_path)
-    julia(RUN_FLUX, *(spec.path for spec in specs))
+        weights = load_weights(WORKFLOW / f"models/classifiers/{classifier}.h5", specs[-1])
+        save_model(tmp_path / f"{classifier}.h5", weights, specs[-1])
+    julia(RUN_FLUX, *models(tmp_path, specs))
     agree(tmp_path, specs, 18)
 
 
@@ -106,30 +114,48 @@ def small(tmp_path_factory):
     return prepare(folder, load_spec(folder / "small.yaml"), 5, 3)
 
 
-def check_parity(spec, folder):
-    torch = run_torch(spec.path.parent, spec, 5)
-    flux = spec.path.parent / f"{spec.name}_flux.h5"
+def check_parity(spec, folder, flux="flux"):
+    torch = run_torch(spec.path.parent, spec.name, 5)
     parity.main(
-        classifier=spec.name, flux=[str(flux)], torch=[str(torch)],
+        classifier=spec.name, titles=["Flux", "PyTorch"], reference=[str(torch)],
+        predictions=[str(spec.path.parent / f"{spec.name}_{flux}.h5")],
         table=str(folder / "parity.tsv"), figure=str(folder / "parity.png"),
+        style={"colormap": "viridis", "dpi": 50},
     )  # fmt: skip
+    rows = [line.split("\t") for line in (folder / "parity.tsv").read_text().splitlines()]
+    return {row[0]: row[-1] for row in rows[1:]}
 
 
-def test_both_engines_write_the_same_file(julia, small, tmp_path):  # noqa: F811
-    julia(RUN_FLUX, small.path)
-    check_parity(small, tmp_path)
+def model_of(spec):
+    return spec.path.parent / f"{spec.name}.h5"
+
+
+def test_both_engines_write_the_same_file(julia, small, tmp_path):
+    julia(RUN_FLUX, model_of(small))
+    assert check_parity(small, tmp_path)["fast kernels"] == "ok"
+    assert "fast kernels" not in check_parity(small, tmp_path, "plain")
     folder = small.path.parent
     assert structure(folder / "small_flux.h5") == structure(folder / "small_torch.h5")
     first = (folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes()
-    julia(RUN_FLUX, small.path)
+    julia(RUN_FLUX, model_of(small))
     assert first == ((folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes())
+
+
+def test_the_kept_layers_are_those_of_flux_itself(julia, small, tmp_path):
+    """A fault in the fast kernels shows in their own row, and in no layer."""
+    fault = "larger(a, b) = ifelse(b > a, a, b)"
+    julia(f"@eval PromptFlux begin {fault} end\n{RUN_FLUX}", model_of(small))
+    with pytest.raises(StudyError, match="its fast kernels differ from its own layers"):
+        check_parity(small, tmp_path)
+    rows = [line.split("\t") for line in (tmp_path / "parity.tsv").read_text().splitlines()]
+    verdicts = {row[0]: row[-1] for row in rows[1:]}
+    assert verdicts["fast kernels"] == verdicts["logits"] == "FAIL"
+    assert all(verdicts[layer.name] == "ok" for layer in small.layers)
 
 
 # A fault in what runs the network: the images that it is given are changed on the way.
 CHANGED_IMAGES = """
-struct Faulty; run; end
-predict(faulty::Faulty, images; keep) = predict(faulty.run, CHANGE(images); keep)
-runner(network, device, threads) = (Faulty(Predictor(network; threads)), "cpu")
+layer_outputs(network::Network, images) = Flux.activations(network.chain, CHANGE(images))
 """
 FAULTS = {
     "unflipped kernels": (
@@ -151,15 +177,15 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_parity_catches(julia, small, tmp_path, fault):  # noqa: F811
+def test_parity_catches(julia, small, tmp_path, fault):
     layer, code = FAULTS[fault]
-    julia(f"@eval PromptFlux begin {code} end\n{RUN_FLUX}", small.path)
+    julia(f"@eval PromptFlux begin {code} end\n{RUN_FLUX}", model_of(small))
     with pytest.raises(StudyError, match=f"The first layer to differ is {layer}"):
         check_parity(small, tmp_path)
     assert "FAIL" in (tmp_path / "parity.tsv").read_text()
 
 
-def test_the_way_back_to_pytorch(julia, small, tmp_path):  # noqa: F811
+def test_the_way_back_to_pytorch(julia, small, tmp_path):
     """What a Flux user has trained, as `Flux.state` in a BSON file, becomes weights that PyTorch runs."""
     julia(
         """
@@ -167,18 +193,31 @@ def test_the_way_back_to_pytorch(julia, small, tmp_path):  # noqa: F811
         model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
                       Dense(392 => 4), softmax)
         BSON.bson(ARGS[1], Dict(:state => Flux.state(model)))
-        bson_to_weights(; spec=ARGS[2], model=ARGS[1], output=ARGS[3])
-        infer(; tensors=ARGS[4], spec=ARGS[2], model=ARGS[1], output=ARGS[5], device="cpu", layers_of=["a1"])
+        bson_to_weights(; model=ARGS[2], state=ARGS[1], output=ARGS[3])
         """,
         tmp_path / "own.bson",
-        small.path,
-        tmp_path / "small.h5",
-        small.path.parent / "small_tensors.h5",
-        tmp_path / "small_flux.h5",
+        model_of(small),
+        tmp_path / "weights.h5",
     )
-    assert list(load_weights(tmp_path / "small.h5", small)) == list(small.parameters)
+    weights = load_weights(tmp_path / "weights.h5", small)
+    assert list(weights) == list(small.parameters)
+    save_model(tmp_path / "small.h5", weights, small)
     shutil.copy(small.path.parent / "small_tensors.h5", tmp_path)
-    assert max(differences(run_torch(tmp_path, small, 1), tmp_path / "small_flux.h5").values()) <= AGREES
+    julia(
+        """
+        using Flux, BSON
+        model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
+                      Dense(392 => 4), softmax)
+        Flux.loadmodel!(model, BSON.load(ARGS[1])[:state])
+        images = PromptFlux.h5open(file -> read(file["images"]), ARGS[2])
+        PromptFlux.h5open(file -> (file["probabilities"] = model(images)), ARGS[3], "w")
+        """,
+        tmp_path / "own.bson",
+        tmp_path / "small_tensors.h5",
+        tmp_path / "own.h5",
+    )
+    with open_predictions(run_torch(tmp_path, "small", 1)) as ours, h5py.File(tmp_path / "own.h5") as theirs:
+        assert np.abs(ours.probabilities - theirs["probabilities"][()]).max() <= AGREES
 
 
 # ---- the scripts, as Snakemake and people start them --------------------------------------
@@ -208,10 +247,10 @@ def study(tmp_path):
     return folder
 
 
-def test_snakemake_runs_both_engines_as_in_a_conda_environment(julia, snakemake, study):  # noqa: F811
+def test_snakemake_runs_both_engines_as_in_a_conda_environment(julia, snakemake, study):
     """With JULIA_PROJECT and JULIA_LOAD_PATH as conda's Julia sets them; the examples run without."""
     variables = {"JULIA_PROJECT": "@elsewhere", "JULIA_LOAD_PATH": "@:@elsewhere:@stdlib"}
-    target = "results/parity/small.tsv"
+    target = "results/parity/small/flux.tsv"
     snakemake("--directory", str(study), target, env=environment(**variables))
     rows = [line.split("\t") for line in (study / target).read_text().splitlines()]
     assert {row[-1] for row in rows[1:]} == {"ok"}
@@ -224,10 +263,10 @@ def test_snakemake_runs_both_engines_as_in_a_conda_environment(julia, snakemake,
 def run_script(folder, script, **options):
     """Start a Snakemake script of julia/ as Snakemake does: its text after a preamble, in a file elsewhere."""
     preamble = f"""
-    snakemake = (scriptdir={str(PROJECT)!r}, input=Dict("tensors" => "none.h5", "spec" => "none.yaml",
-                 "model" => "none.bson", "weights" => "none.h5"), output=Dict(1 => "out.h5", "model" => "m.bson",
-                 "architecture" => "a.txt"), params=Dict("layers_of" => []), log=Dict(1 => "log.txt"), threads=2,
-                 resources=Dict())
+    snakemake = (scriptdir={str(PROJECT)!r}, input=Dict("tensors" => "none.h5", "model" => "none.bson",
+                 "weights" => "none.h5"), output=Dict("predictions" => "out.h5", "model" => "m.bson",
+                 "architecture" => "a.txt"), params=Dict("layers_of" => [], "micro_batch" => 16, "kernels" => "fast"),
+                 log=Dict(1 => "log.txt"), threads=2, resources=Dict())
     """.replace("'", '"')
     (folder / "job.jl").write_text(preamble + (PROJECT / script).read_text())
     return subprocess.run(
@@ -235,22 +274,28 @@ def run_script(folder, script, **options):
     )
 
 
-@pytest.mark.parametrize("script", ["infer_flux.jl", "export_bson.jl"])
-def test_an_error_is_a_sentence(julia, tmp_path, script):  # noqa: F811
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("infer_flux.jl", "error: none.bson: the model cannot be read"),
+        ("export_bson.jl", "error: none.h5: the model file is missing or not HDF5."),
+    ],
+)
+def test_an_error_is_a_sentence(julia, tmp_path, script, error):
     run = run_script(tmp_path, script)
     assert run.returncode == 1
-    assert run.stderr.strip() == "error: none.yaml: there is no such classifier spec."
+    assert run.stderr.startswith(error) and len(run.stderr.strip().splitlines()) == 1
     assert (tmp_path / "log.txt").read_text().strip() == run.stderr.strip()
 
 
-def test_missing_packages_are_named_with_the_command_that_installs_them(julia, tmp_path):  # noqa: F811
+def test_missing_packages_are_named_with_the_command_that_installs_them(julia, tmp_path):
     run = run_script(tmp_path, "infer_flux.jl", env=environment(JULIA_DEPOT_PATH=str(tmp_path)))
     assert run.returncode == 1
     assert "is not installed; run: julia --project=" in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_predict_prints_what_pytorch_says(julia, tmp_path):  # noqa: F811
+def test_predict_prints_what_pytorch_says(julia, tmp_path):
     """The command of the README, on files, without Python; then the same in Python."""
     import torch
 
@@ -260,7 +305,7 @@ def test_predict_prints_what_pytorch_says(julia, tmp_path):  # noqa: F811
 
     shutil.copy(WORKFLOW / "models/classifiers/cnn32.yaml", tmp_path)
     spec = load_spec(tmp_path / "cnn32.yaml", weights_exist=False)
-    weights = write_weights(tmp_path, spec, 2)
+    model = write_weights(tmp_path, spec, 2)
     Image.open(WORKFLOW / "examples/photos/cat.png").save(tmp_path / "a cat.png")
     shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", tmp_path)
     images = [tmp_path / "a cat.png", tmp_path / "coffee.jpg"]
@@ -269,16 +314,14 @@ def test_predict_prints_what_pytorch_says(julia, tmp_path):  # noqa: F811
         PROJECT / "predict.jl",
         *images,
         "--classifier",
-        spec.path,
-        "--weights",
-        weights,
+        model,
         "--top",
         "2",
     ]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert run.returncode == 0, run.stderr
 
-    network = Network(spec).load(load_weights(weights, spec)).eval()
+    network = Network(spec).load(load_model(model)[1]).eval()
     for line, image in zip(run.stdout.splitlines(), images, strict=True):
         with torch.no_grad():
             pixels = torch.from_numpy(tensor(fitted(open_rgb(image)[0], spec.input), spec.input))
@@ -293,7 +336,7 @@ def test_predict_prints_what_pytorch_says(julia, tmp_path):  # noqa: F811
     assert wrong.stderr.startswith("error: --nonsense is not understood; use: julia --project=julia")
 
 
-def test_the_package_passes_its_own_tests(julia):  # noqa: F811
+def test_the_package_passes_its_own_tests(julia):
     # Pkg's own flag, --check-bounds=yes, would compile Flux and all that it needs once more.
     code = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
     command = ["julia", "--startup-file=no", f"--project={PROJECT}", "-e", code]

@@ -3,10 +3,13 @@
 import h5py
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
+from support.specs import write_spec
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers.network import untrained_weights
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import save_model
 from promptflux.images.fitting import fitted, tensor
 from promptflux.images.inputs import InputSpec
 from promptflux.images.opening import open_rgb
@@ -67,19 +70,21 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tensors(julia, pictures, tmp_path_factory):  # noqa: F811
+def tensors(julia, pictures, tmp_path_factory):
     """What Julia makes of the pictures, in order of their names: for each input float32 [N, C, H, W]."""
     folder = tmp_path_factory.mktemp("tensors")
-    rest = {"layers": ["flatten", {"dense": 2}], "labels": ["a", "b"], "weights": {"seed": 1}}
     for name, entry in INPUTS.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"input": entry, **rest}))
+        spec = load_spec(
+            write_spec(folder, name, input=entry, layers=["flatten", {"dense": 2}], labels=["a", "b"])
+        )
+        save_model(folder / f"{name}_model.h5", untrained_weights(spec, 1), spec)
     julia(
         """
         pictures = read_picture.(readdir(ARGS[2]; join=true))
-        for path in readdir(ARGS[1]; join=true)
-            input = load_spec(path).input
+        for path in filter(endswith("_model.h5"), readdir(ARGS[1]; join=true))
+            input = load_description(path).input
             images = stack(image_tensor(picture, input) for picture in pictures)
-            PromptFlux.write_tensors(replace(path, ".yaml" => ".h5"), input, images, readdir(ARGS[2]))
+            PromptFlux.write_tensors(replace(path, "_model.h5" => ".h5"), input, images, readdir(ARGS[2]))
         end
         """,
         folder,

@@ -12,7 +12,7 @@ import yaml
 
 from promptflux.classifiers.network import untrained_weights
 from promptflux.classifiers.spec import Spec, load_spec
-from promptflux.classifiers.weights import Weights, save_weights
+from promptflux.classifiers.weights import Weights, save_model
 from promptflux.errors import StudyError
 from promptflux.files.predictions import open_predictions
 from promptflux.files.tensors import write_tensors
@@ -33,8 +33,9 @@ def write_weights(folder: Path, spec: Spec, seed: int) -> Path:
 
 
 def write_arrays(folder: Path, spec: Spec, weights: Weights) -> Path:
+    """A model file with these weights."""
     path = Path(folder) / f"{spec.name}.h5"
-    save_weights(path, weights, spec.name)
+    save_model(path, weights, spec)
     return path
 
 
@@ -47,28 +48,32 @@ def write_images(folder: Path, spec: Spec, images: np.ndarray) -> Path:
     return path
 
 
-def run_torch(folder: Path, spec: Spec, count: int) -> Path:
+def run_torch(folder: Path, name: str, count: int) -> Path:
     """PyTorch's predictions on what `write_weights` and `write_images` wrote, with all layers of all images."""
-    output = Path(folder) / f"{spec.name}_torch.h5"
+    output = Path(folder) / f"{name}_torch.h5"
     infer_torch.main(
-        tensors=str(folder / f"{spec.name}_tensors.h5"),
-        spec=str(spec.path),
-        weights=str(folder / f"{spec.name}.h5"),
+        tensors=str(folder / f"{name}_tensors.h5"),
+        model=str(folder / f"{name}.h5"),
         layers_of=[f"a{i + 1}" for i in range(count)],
-        classifier=spec.name,
-        output=str(output),
+        predictions=str(output),
+        micro_batch=16,
+        threads=2,
         device="cpu",
     )
     return output
 
 
-# Flux's predictions on the same files, of as many specs as there are arguments.
+# Flux's predictions on the same files, of as many model files as there are arguments: by the fast kernels
+# into {name}_flux.h5, and by Flux's chain alone into {name}_plain.h5.
 RUN_FLUX = """
-for spec in ARGS
-    at(suffix) = joinpath(dirname(spec), first(splitext(basename(spec))) * suffix)
+for weights in ARGS
+    at(suffix) = first(splitext(weights)) * suffix
     images = PromptFlux.h5open(file -> read(file["names"]), at("_tensors.h5"))
-    export_bson(; spec, weights=at(".h5"), model=at(".bson"), architecture=at(".txt"))
-    infer(; tensors=at("_tensors.h5"), spec, model=at(".bson"), output=at("_flux.h5"), layers_of=images, device="cpu")
+    export_bson(; weights, model=at(".bson"), architecture=at(".txt"))
+    for (kernels, suffix) in (("fast", "_flux.h5"), ("plain", "_plain.h5"))
+        infer(; tensors=at("_tensors.h5"), model=at(".bson"), output=at(suffix), layers_of=images,
+              micro_batch=16, kernels, device="cpu")
+    end
 end
 """
 

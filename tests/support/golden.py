@@ -5,6 +5,8 @@ for the photographs of examples/. On a machine without Julia, PyTorch and the fi
 held against them. To be run when a contract or the embedded weights change.
 """
 
+from pathlib import Path
+
 from support.workflow import GOLDEN, WORKFLOW
 
 SMALL = {"golden0": 4, "golden1": 9}  # name -> seed of the random spec
@@ -18,6 +20,7 @@ def main() -> None:
     import numpy as np
 
     from promptflux.classifiers.spec import load_spec
+    from promptflux.classifiers.weights import load_weights, save_model
     from support.flux import PROJECT, RUN_FLUX, random_spec, write_images, write_weights
 
     def run(code: str, *arguments: object) -> None:
@@ -26,22 +29,21 @@ def main() -> None:
 
     for name, seed in SMALL.items():
         spec = random_spec(GOLDEN, name, seed)
-        write_weights(GOLDEN, spec, seed)
+        model = write_weights(GOLDEN, spec, seed)
         write_images(
             GOLDEN, spec, np.random.default_rng(seed).random((2, *spec.input.shape), dtype=np.float32)
         )
-        run(RUN_FLUX, spec.path)
-        for suffix in (".bson", ".txt"):
+        run(RUN_FLUX, model)
+        for suffix in (".bson", ".txt", "_plain.h5"):
             (GOLDEN / f"{name}{suffix}").unlink()
     for classifier in CLASSIFIERS:
         spec = load_spec(WORKFLOW / f"models/classifiers/{classifier}.yaml")
-        tensors = GOLDEN / f"{classifier}_tensors.h5"
+        model, tensors = GOLDEN / f"{classifier}.h5", GOLDEN / f"{classifier}_tensors.h5"
         write_photos(tensors, spec)
-        model = GOLDEN / f"{classifier}.bson"
+        save_model(model, load_weights(spec.weights_path, spec), spec)
         run(
-            "export_bson(; spec=ARGS[1], weights=ARGS[2], model=ARGS[3], architecture=tempname())\n"
-            "infer(; spec=ARGS[1], model=ARGS[3], tensors=ARGS[4], output=ARGS[5], device=\"cpu\")",
-            spec.path, spec.weights_path, model, tensors, GOLDEN / f"{classifier}_flux.h5",
+            "infer(; model=ARGS[1], tensors=ARGS[2], output=ARGS[3], micro_batch=16, kernels=\"fast\", device=\"cpu\")",
+            model, tensors, GOLDEN / f"{classifier}_flux.h5",
         )  # fmt: skip
         tensors.unlink()
         model.unlink()

@@ -1,16 +1,16 @@
-# Convolution, batch normalisation and pooling of single images on the CPU, instead of NNlib's:
+# Convolution, batch normalization and pooling of single images on the CPU, instead of NNlib's:
 # no buffer of patches, outputs into buffers that are kept, several layers in one pass, and
 # code that is compiled once, where NNlib compiles a convolution or pooling anew for each size.
 #
 # Each kernel is called with an image, width × height × channels × 1, and returns its output, a
 # buffer that its next call overwrites; so each task needs kernels of its own.
 
-# ---- batch normalisation --------------------------------------------------------------
+# ---- batch normalization --------------------------------------------------------------
 
 """
     ChannelNorm(layer)
 
-The batch normalisation `layer` of Flux in test mode, as a factor and a summand for each channel.
+The batch normalization `layer` of Flux in test mode, as a factor and a summand for each channel.
 """
 struct ChannelNorm{F,V}
     λ::F
@@ -40,7 +40,7 @@ end
 # which runs over the ends of the rows; what comes out there is left out in the end. A tile of
 # some vectors × some output channels is summed in registers, over all taps: 3 × 4 vectors of
 # 8 floats, and what is multiplied, fill the 16 vector registers of AVX2. Bias, activation and
-# batch normalisation come while the sums are still there.
+# batch normalization come while the sums are still there.
 
 const FLOATS = 8                    # in a vector
 const VECTORS = 3                   # in a tile
@@ -54,7 +54,7 @@ const Floats = Vec{FLOATS,Float32}
     DirectConv(layer, insize; norm = nothing, pool = 1)
 
 The convolution `layer` of Flux for images of `insize` (width, height, channels), with what comes
-after it: the batch normalisation `norm`, and a max-pooling with the window and stride `pool`.
+after it: the batch normalization `norm`, and a max-pooling with the window and stride `pool`.
 """
 struct DirectConv{F,N}
     σ::F
@@ -186,7 +186,7 @@ end
 @inline store!(output::Ptr{Float32}, vectors) =
     foreach((i, vector) -> vstore(vector, output + sizeof(Floats) * (i - 1)), ntuple(identity, Val(VECTORS)), vectors)
 
-"A tile after the activation, and after the batch normalisation if there is one."
+"A tile after the activation, and after the batch normalization if there is one."
 @inline finished(tile, σ, ::Nothing) = map(vectors -> map(vector -> activated(σ, vector), vectors), tile)
 @inline finished(tile, σ, norm::ChannelNorm) =
     map(finished(tile, σ, nothing), norm.scale, norm.shift) do vectors, scale, shift

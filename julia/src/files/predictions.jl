@@ -1,0 +1,71 @@
+# Tensors in, predictions out; the other half of scripts/promptflux/files/tensors.py and predictions.py.
+
+const TENSORS_FORMAT = "promptflux tensors 2"
+const PREDICTIONS_FORMAT = "promptflux predictions 1"
+
+"""
+    with_tensors(body, path, description)
+
+Open a tensors file and call `body(images, names)`: `images` is the dataset on disk,
+Float32 width × height × channels × N. Throws a [`StudyError`](@ref) if they were made for
+another input than that of `description`.
+"""
+function with_tensors(body, path, description::Description)
+    open_hdf5(path, "tensors", TENSORS_FORMAT) do file
+        images, made_for, wanted = file["images"], InputSpec(read_fields(file["input"])), description.input
+        made_for == wanted ||
+            throw(StudyError("$path: the tensors were made for $(shown(made_for)); $(description.source) wants $(shown(wanted))."))
+        size(images)[1:3] == size(wanted) ||
+            throw(StudyError("$path: an image has the size $(times(size(images)[1:3])), not $(times(size(wanted)))."))
+        body(images, read_texts(file["names"]))
+    end
+end
+
+shown(input::InputSpec) = join(("$name $(getfield(input, name))" for name in fieldnames(InputSpec)), ", ")
+
+"""
+    write_tensors(path, input, images, names)
+
+Create a tensors file of `images`, Float32 width × height × channels × N, without their sources.
+"""
+function write_tensors(path, input::InputSpec, images, names)
+    whole(path) do partial
+        h5open(partial, "w") do file
+            write_text_attribute(file, "format", TENSORS_FORMAT)
+            write_fields(create_group(file, "input"), fields(input))
+            write_dataset(file, "images", images; chunk=(size(input)..., 1), obj_track_times=false)
+            write_texts(file, "names", names)
+        end
+    end
+end
+
+"""
+    with_predictions(body, path, description, names, layer_images, attributes)
+
+Create a predictions file and call `body(datasets)` to fill it; it appears when `body` returns.
+`datasets` has `logits` and `probabilities`, K × N, and `layers`, a vector of datasets with
+the layers' sizes × M for the M images `layer_images`, empty if M is 0.
+"""
+function with_predictions(body, path, description::Description, names, layer_images, attributes)
+    layer_names = [layer.name for layer in description.layers]
+    whole(path) do partial
+        h5open(partial, "w") do file
+            write_text_attribute(file, "format", PREDICTIONS_FORMAT)
+            for (key, value) in pairs(attributes)
+                write_text_attribute(file, string(key), value)
+            end
+            write_text_attribute(file, "layer_names", "[" * join(repr.(layer_names), ", ") * "]")
+            numbers(parent, name, dims) = create_dataset(parent, name, Float32, dims; obj_track_times=false)
+            outputs = (length(description.labels), length(names))
+            logits, probabilities = numbers(file, "logits", outputs), numbers(file, "probabilities", outputs)
+            write_texts(file, "names", names)
+            write_texts(file, "labels", description.labels)
+            write_texts(file, "layer_images", layer_images)
+            group = create_group(file, "layers")
+            count = length(layer_images)
+            datasets = count == 0 ? HDF5.Dataset[] :
+                       [numbers(group, layer.name, (layer.outsize..., count)) for layer in description.layers]
+            body((; logits, probabilities, layers=datasets))
+        end
+    end
+end
