@@ -8,7 +8,6 @@ the jobs and the bookkeeping. Writes bookkeeping.tsv and bookkeeping.png beside 
 
 import argparse
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -25,7 +24,7 @@ PNG = bytes.fromhex(
     "789c63606060000000040001f61738550000000049454e44ae426082"
 )
 lines = []
-for image in snakemake.params.images:
+for image in snakemake.params.names:
     path = Path("results/images", image + ".png")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -53,7 +52,7 @@ def main(prompts: list[int]) -> None:
             rows.append(measure(workflow, folder, count))
             shutil.rmtree(folder)
     here = Path(__file__).parent
-    comment = f"{IMAGES_PER_PROMPT} images a prompt, one classifier; {machine('snakemake')}"
+    comment = f"{IMAGES_PER_PROMPT} images per prompt, one classifier; {machine('snakemake')}"
     write_table(here / "bookkeeping.tsv", comment, rows)
     if len(rows) > 1:
         draw(rows, here / "bookkeeping.png")
@@ -104,7 +103,6 @@ def measure(workflow: Path, folder: Path, prompts: int) -> dict:
 
 def draw(rows: list[dict], path: Path) -> None:
     """Each cost against the number of prompts, on logarithmic axes, with its exponent (least squares)."""
-    sys.path.insert(0, str(WORKFLOW / "scripts"))
     import numpy as np
     from matplotlib.ticker import NullFormatter
 
@@ -114,7 +112,7 @@ def draw(rows: list[dict], path: Path) -> None:
     sheet = Sheet(10.4, 3.6)
     sheet.title(
         "What Snakemake itself costs",
-        "3 images a prompt, stand-ins for all scripts; the dashed line is the aim",
+        "3 images per prompt, stand-ins for all scripts; the dashed line is the aim",
     )
     for number, (key, label, aim) in enumerate(COSTS):
         costs = np.array([float(row[key]) for row in rows])
@@ -133,7 +131,7 @@ def draw(rows: list[dict], path: Path) -> None:
 
 # A column, what it is, and what it should not exceed at 10,000 prompts.
 COSTS = (
-    ("first_run_ms_per_image", "First run, ms an image", 1),
+    ("first_run_ms_per_image", "First run, ms per image", 1),
     ("nothing_to_do_s", "Nothing to do, s", 10),
     ("metadata_mb", "Metadata, MB", 30),
     ("memory_mb", "Memory, MB", 500),

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from flux_vs_torch import job_script, julia_versions, prepare
-from measured import WORKFLOW, machine, write_table
+from measured import machine, write_table
 
 
 def main(images: list[int], threads: int) -> None:
@@ -49,7 +49,6 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(WORKFLOW / "scripts"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--threads", type=int, default=2)

@@ -3,9 +3,9 @@
     python benchmarks/flux_vs_torch.py [--threads 2] [--rounds 20] [--images 16]
 
 Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting, as in the pipeline: channels_last,
-and freed memory kept, without which it takes half as long again. Flux runs in three ways, which show what each
-step gives: a batch layer by layer through Flux alone; an image a thread, layer by layer, with this project's
-kernels; and as the pipeline runs it, a convolution fused with what follows. All take turns. A turn begins
+and freed memory kept, without which it takes half as long again. Flux runs in two ways: a batch layer by layer
+through Flux alone, and as the pipeline runs it, by this project's kernels, one image per thread, a convolution fused
+with what follows. All take turns. A turn begins
 with a rest, in which the threads of the others stop spinning for work, and with passes to wake up;
 then passes are timed for 0.3 s. What is given is the median of the turns' means.
 """
@@ -13,7 +13,6 @@ then passes are timed for 0.3 s. What is given is the median of the turns' means
 import argparse
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,31 +20,25 @@ from pathlib import Path
 
 from measured import WORKFLOW, machine, write_table
 
+MICRO_BATCH = 16
 CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 REST, WAKE, TURN = 0.2, 0.1, 0.3  # seconds
 
 WAYS = {
     "torch": "PyTorch",
     "layers": "Flux, layer by layer",
-    "kernels": "Flux, direct kernels",
     "pipeline": "Flux, fused: the pipeline",
 }
 
 # Answers each line on stdin, a way to run Flux, with the milliseconds of a pass.
-FLUX = """
+FLUX = (
+    """
 using PromptFlux
 using LinearAlgebra: BLAS
-spec = load_spec(ARGS[1])
-network = load_network(ARGS[2], spec)
-images = PromptFlux.h5open(file -> read(file["images"]), ARGS[3])
-predictor = PromptFlux.Predictor(network)
-every(n) = true
-every(n, layer, output) = nothing
-passes = Dict(
-    "layers" => () -> network(images),
-    "kernels" => () -> predict(predictor, images; keep=every),
-    "pipeline" => () -> predict(predictor, images),
-)
+network = load_network(ARGS[1])
+images = PromptFlux.h5open(file -> read(file["images"]), ARGS[2])
+predictor = PromptFlux.Predictor(network; micro_batch=MICRO_BATCH)
+passes = Dict("layers" => () -> network(images), "pipeline" => () -> predict(predictor, images))
 function milliseconds(pass, duration)
     start, count = time(), 0
     while time() < start + duration
@@ -60,7 +53,10 @@ for line in eachline(stdin)
     println(milliseconds(passes[line], TURN))
     flush(stdout)
 end
-""".replace("WAKE", str(WAKE)).replace("TURN", str(TURN))
+""".replace("WAKE", str(WAKE))
+    .replace("TURN", str(TURN))
+    .replace("MICRO_BATCH", str(MICRO_BATCH))
+)
 
 
 def main(threads: int, rounds: int, images: int) -> None:
@@ -89,17 +85,17 @@ def main(threads: int, rounds: int, images: int) -> None:
                         "first_result_s": f"{first:.2f}" if way == "pipeline" else "",
                     }
                 )
-    comment = f"{images} images a batch, {threads} threads, median of {rounds} rounds; {machine('torch')}, {julia_versions()}"
+    comment = f"{images} images per batch, {threads} threads, median of {rounds} rounds; {machine('torch')}, {julia_versions()}"
     write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
 
 
 def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
-    """The files of one classifier: its spec, weights, Flux model, and a tensors file of random images."""
+    """The files of one classifier: its model for PyTorch and for Flux, and a tensors file of random images."""
     import numpy as np
 
     from promptflux.classifiers.network import untrained_weights
     from promptflux.classifiers.spec import load_spec
-    from promptflux.classifiers.weights import load_weights, save_weights
+    from promptflux.classifiers.weights import load_weights, save_model
     from promptflux.files.tensors import write_tensors
 
     path = WORKFLOW / f"models/classifiers/{classifier}.yaml"
@@ -115,16 +111,14 @@ def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
     }
     shipped = spec.weights_path is not None and spec.weights_path.is_file()
     weights = load_weights(spec.weights_path, spec) if shipped else untrained_weights(spec, 1)
-    save_weights(files["weights"], weights, classifier)
+    save_model(files["weights"], weights, spec)
     with write_tensors(files["tensors"], spec.input, [f"image_{i}" for i in range(count)]) as writer:
         rng = np.random.default_rng(0)
         for _ in range(count):
             writer.add(rng.random(spec.input.shape, dtype=np.float32), "0" * 64, (1, 1), "RGB", "")
-    export = (
-        "using PromptFlux; export_bson(; spec=ARGS[1], weights=ARGS[2], model=ARGS[3], architecture=ARGS[4])"
-    )
-    julia(1, "-e", export, path, files["weights"], files["model"], folder / "architecture.txt", check=True)
-    return files | {"spec": path}
+    export = "using PromptFlux; export_bson(; weights=ARGS[1], model=ARGS[2], architecture=ARGS[3])"
+    julia(1, "-e", export, files["weights"], files["model"], folder / "architecture.txt", check=True)
+    return files
 
 
 def julia(threads: int, *arguments: object, **options: object) -> subprocess.CompletedProcess:
@@ -135,10 +129,10 @@ def julia(threads: int, *arguments: object, **options: object) -> subprocess.Com
 def job_script(files: dict[str, Path], threads: int) -> Path:
     """The script of rule infer_flux with its `snakemake` object before it, as Snakemake would write it."""
     script = files["output"].with_suffix(".jl")
-    inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "spec", "model"))
+    inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "model"))
     preamble = (
-        f'snakemake = (scriptdir="{WORKFLOW / "julia"}", input=Dict({inputs}), output=Dict(1 => "{files["output"]}"), '
-        f'params=Dict("layers_of" => []), log=Dict(1 => "{script}.log"), '
+        f'snakemake = (scriptdir="{WORKFLOW / "julia"}", input=Dict({inputs}), output=Dict("predictions" => "{files["output"]}"), '
+        f'params=Dict("layers_of" => [], "micro_batch" => {MICRO_BATCH}, "kernels" => "fast"), log=Dict(1 => "{script}.log"), '
         f"threads={threads}, resources=Dict())\n"
     )
     script.write_text(preamble + (WORKFLOW / "julia/infer_flux.jl").read_text())
@@ -159,13 +153,10 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
     import torch
 
     from promptflux.classifiers.network import Network
-    from promptflux.classifiers.spec import load_spec
-    from promptflux.classifiers.weights import load_weights
+    from promptflux.classifiers.weights import load_model
 
-    spec = load_spec(files["spec"], weights_exist=False)
-    network = (
-        Network(spec).load(load_weights(files["weights"], spec)).eval().to(memory_format=torch.channels_last)
-    )
+    description, weights = load_model(files["weights"])
+    network = Network(description).load(weights).eval().to(memory_format=torch.channels_last)
     with h5py.File(files["tensors"]) as file:
         images = torch.from_numpy(file["images"][()]).contiguous(memory_format=torch.channels_last)
 
@@ -178,7 +169,7 @@ def race(files: dict[str, Path], threads: int, rounds: int) -> dict[str, list[fl
         FLUX,
     ]
     flux = subprocess.Popen(
-        [*command, files["spec"], files["model"], files["tensors"]],
+        [*command, files["model"], files["tensors"]],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
     )  # fmt: skip
 
@@ -220,7 +211,6 @@ def julia_versions() -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(WORKFLOW / "scripts"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)

@@ -18,8 +18,6 @@ from pathlib import Path
 import yaml
 from measured import WORKFLOW, Run, machine, measured, snakemake, write_table
 
-sys.path.insert(0, str(WORKFLOW / "scripts"))
-
 from promptflux.study.study import load_study
 
 GUIDANCE = 3.0

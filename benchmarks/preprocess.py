@@ -17,7 +17,6 @@ import io
 import os
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,18 +24,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import figures
 import h5py
+import infer_torch
 import numpy as np
+import preprocess
 from measured import WORKFLOW, machine, write_table
 from PIL import Image
 
-sys.path.insert(0, str(WORKFLOW / "scripts"))
-
-import figures
-import infer_torch
-import preprocess
-
 from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_weights, save_model
 from promptflux.files.tensors import write_tensors
 from promptflux.images.inputs import InputSpec
 
@@ -123,10 +120,10 @@ def decode_all(paths: list[Path], threads: int) -> None:
 def run(paths: list[Path], folder: Path, spec: InputSpec, threads: int) -> None:
     """What the rule preprocess does, from the files to the HDF5 and the pictures."""
     names = [path.stem for path in paths]
-    preprocess.main(
+    preprocess.preprocess(
         images=[str(path) for path in paths],
         names=names,
-        input_spec=spec.to_dict(),
+        spec=spec,
         on_bad_image="stop",
         tensors=str(folder / f"{spec.name}.h5"),
         pictures=[str(folder / spec.name / f"{name}.png") for name in names],
@@ -186,31 +183,27 @@ def forget(path: Path) -> None:
 
 def drawing(folder: Path, picture: Path, classifier: str, threads: int) -> list[dict]:
     """The figures of four images as the embedded `classifier` sees them."""
-    spec = WORKFLOW / f"models/classifiers/{classifier}.yaml"
+    spec = load_spec(WORKFLOW / f"models/classifiers/{classifier}.yaml")
     names = [f"image_{number}" for number in range(4)]
-    files = {"tensors": str(folder / f"{classifier}.h5"), "spec": str(spec)}
-    predictions = str(folder / f"{classifier}_torch.h5")
-    preprocess.main(
+    files = {key: str(folder / f"{classifier}_{key}.h5") for key in ("tensors", "model", "predictions")}
+    preprocess.preprocess(
         images=[str(picture)] * len(names),
         names=names,
-        input_spec=load_spec(spec).input.to_dict(),
+        spec=spec.input,
         on_bad_image="stop",
         tensors=files["tensors"],
         pictures=[str(folder / "seen" / f"{name}.png") for name in names],
         threads=threads,
     )
-    infer_torch.main(
-        **files,
-        weights=str(spec.with_suffix(".h5")),
-        layers_of=names,
-        classifier=classifier,
-        output=predictions,
-        device="cpu",
-    )
+    save_model(files["model"], load_weights(spec.weights_path, spec), spec)
+    infer_torch.main(**files, layers_of=names, micro_batch=BATCH, threads=2, device="cpu")
     target = folder / f"{classifier}_figures"
+    drawn = [str(target / name / "figure.png") for name in names]
 
     def draw() -> None:
-        figures.main(**files, predictions=predictions, images=names, folder=str(target), threads=threads)
+        figures.main(
+            **files, images=names, figures=drawn, threads=threads, style={"colormap": "viridis", "dpi": 130}
+        )
 
     draw()
     count = len(list(target.rglob("*.png")))

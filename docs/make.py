@@ -1,15 +1,12 @@
 """Make the pictures and the page of the Flux run anew from a finished default study with both engines.
 
-snakemake --cores all && python docs/make.py results
+snakemake --cores all && PYTHONPATH=scripts:benchmarks python docs/make.py results
 """
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from flux_vs_torch import julia_versions
 from measured import machine
@@ -22,7 +19,7 @@ WORKFLOW = DOCS.parent
 PICTURES = {
     "gallery.png": "figures/gallery.png",
     "feature_maps.png": "figures/cnn224/forest_1/conv_layer_2_feature_maps.png",
-    "parity_cnn224.png": "parity/cnn224.png",
+    "parity_cnn224.png": "parity/cnn224/flux.png",
 }
 CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
 
@@ -30,15 +27,16 @@ PAGE = """# What Flux makes of the default study
 
 The three classifiers of the default study (nine images of three prompts), run by Julia's Flux and
 by PyTorch from the same tensors and the same weights. This page and its numbers come from files of
-that run: `snakemake --cores all && python docs/make.py results`. Machine and versions: {versions}.
+that run: `snakemake --cores all && PYTHONPATH=scripts:benchmarks python docs/make.py results`. Machine and versions: {versions}.
 
 To get Julia: `curl -fsSL https://install.julialang.org | sh`; then `make run`.
 
 ## Do they agree?
 
 The largest difference between Flux and PyTorch over all values of a layer and all images whose layers
-are kept, and the same relative to the layer's largest value. The logits and probabilities are those
-of all nine images. Sums of float32 in another order differ by about as much as this.
+are kept, and the same relative to the layer's largest value. The layers are those of Flux's own `Chain`. The logits and
+probabilities are those of all nine images, by this project's kernels; the row *fast kernels* holds their logits
+to those of the chain. Sums of float32 in another order differ by about as much as this.
 
 {parity}
 
@@ -91,13 +89,13 @@ Over many images, `python benchmarks/flux_streaming.py`, a whole job from the st
 
 {streaming}
 
-The steps from plain Flux to these, each a row above:
+The steps from plain Flux to the fast path (`inference: flux_kernels` in the config: `fast`, or `plain` for Flux alone):
 
-- *Direct kernels* (`julia/src/kernels.jl`). A convolution of small kernels as im2col and a matrix product writes and
+- *Direct kernels* (`julia/src/fast/`). A convolution of small kernels as im2col and a matrix product writes and
   reads nine times the image. A direct convolution keeps a tile of sums in registers over all taps. Each
   thread takes an image of its own through the layers, in buffers that are kept, instead of all threads
   sharing each layer of a batch: nothing is allocated between images, so the garbage collector rests.
-- *Fused*. Bias, activation, batch normalisation and the 2×2 pooling that follows a convolution are done
+- *Fused*. Bias, activation, batch normalization and the 2×2 pooling that follows a convolution are done
   while its sums are in the registers or the first-level cache.
 - Dense layers take sixteen images at a time: their weights are read once instead of sixteen times.
 - The time to the first result: a precompile workload runs a small network through every function of a job
@@ -139,7 +137,7 @@ def parity(results: Path) -> str:
     """The parity tables of all classifiers as one Markdown table."""
     cells = [["classifier", "layer", "shape", "largest difference", "relative", "verdict"]]
     for c in CLASSIFIERS:
-        header, *lines = read_table(results / f"parity/{c}.tsv")
+        header, *lines = read_table(results / f"parity/{c}/flux.tsv")
         rows = [dict(zip(header, line, strict=True)) for line in lines]
         columns = ("layer", "shape", "max_abs_diff", "max_rel_diff", "verdict")
         cells += [["" if i else c, *(row[column] for column in columns)] for i, row in enumerate(rows)]
