@@ -1,6 +1,6 @@
 """Images per second of preprocessing, beside a plain Pillow loop and beside the decoding alone, its limit.
 
-    python benchmarks/preprocess.py [--images 128] [--size 512] [--rounds 7] [--threads 2]
+    python benchmarks/preprocessing.py [--images 128] [--size 512] [--rounds 7] [--threads 2]
 
 Then reading the tensors back in batches, beside a plain read of the whole file, from the page
 cache and from the disk; and drawing the figures of single images. The ways of one kind take
@@ -8,7 +8,7 @@ turns in one process, in short rounds; given are the medians of the rounds and o
 share of the limit, by the clock and in processor time. The clock also counts how well the
 cores are used, but on a machine that others use it is their clock, too. The images are PNGs
 of smooth noise with about as many bytes a pixel as a generated photograph. Writes
-preprocess.tsv beside itself.
+preprocessing.tsv beside itself.
 """
 
 import argparse
