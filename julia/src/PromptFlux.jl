@@ -15,7 +15,7 @@ using Flux: NNlib
 using HDF5
 using LinearAlgebra: BLAS, mul!
 using Logging: NullLogger, with_logger
-using PrecompileTools: @compile_workload, @setup_workload
+using PrecompileTools: @compile_workload
 using Printf: @printf, @sprintf
 using SHA: SHA256_CTX, digest!, sha256, update!
 using SIMD: Vec, vifelse, vload, vstore

@@ -13,14 +13,13 @@ function described(input::InputSpec, given...; name="tiny", labels)
     layers = LayerDescription[]
     for (kind, settings) in given
         numbers[kind] = get(numbers, kind, 0) + 1
-        outsize(layer) = Flux.outputsize(flux_layer(layer), (layer.insize..., 1))[1:end-1]
         make(outsize, parameters) = LayerDescription("$kind$(numbers[kind])", kind, settings, insize, outsize, parameters)
         # The number of outputs must be known before the layer is made.
         out = haskey(settings, :out) ? (insize[1:end-1]..., settings[:out]) : insize
         sized = make(out, Pair{String,Dims}[])
         layer = flux_layer(sized)
         parameters = [parameter => size(array) for (parameter, array) in torch_weights(typeof(layer), state_of(layer)) if array isa Array]
-        push!(layers, make(outsize(sized), parameters))
+        push!(layers, make(size(layer(zeros(Float32, insize..., 1)))[1:end-1], parameters))
         insize = last(layers).outsize
     end
     return Description(name, "$name.h5", "0"^64, input, layers, labels)
@@ -31,7 +30,8 @@ conv_settings(out, kernel; stride=(1, 1), padding=(0, 0), dilation=(1, 1), group
 pool_settings(kernel; stride=kernel, padding=(0, 0)) = Dict{Symbol,Any}(pairs((; kernel, stride, padding)))
 settings(; given...) = Dict{Symbol,Any}(pairs((; given...)))
 
-@setup_workload begin
+"The workload: a run of everything that a job calls."
+function workload()
     activations = ("relu", "gelu", "sigmoid", "tanh", "leaky_relu", "identity")
     gray = InputSpec("gray28", 28, 28, "gray", "crop", "bilinear", [0], [1])
     color = InputSpec("tiny", 36, 32, "rgb", "crop", "bilinear", fill(0.5, 3), fill(0.5, 3))
@@ -52,28 +52,28 @@ settings(; given...) = Dict{Symbol,Any}(pairs((; given...)))
         (:dropout, settings(; p=0.5)), (:batchnorm, settings(; eps=1e-5, activation="identity")), dense(3), (:softmax, settings()),
     ]
 
-    @compile_workload begin
-        claim_gpu(0)
-        for (input, layers) in ((gray, plain_layers), (color, all_layers)), keep in (String[], ["b"]), kernels in ("fast", "plain")
-            mktempdir() do folder
-                at(name) = joinpath(folder, name)
-                description = described(input, layers...; labels=["a", "b", "c"])
-                network = Network(description)
-                save_network(at("tiny.bson"), network; weights_sha256=weights_digest(weights(network)))
-                save_weights(at("weights.h5"), weights(network), description.name)
-                picture = upright(rgb(zeros(UInt8, 40, 45, 3)), exif_orientation(nothing))
-                images = stack([image_tensor(picture, input) for _ in 1:2])
-                write_tensors(at("tensors.h5"), input, images, ["a", "b"])
-                redirect_stderr(devnull) do
-                    job(at("log.txt")) do
-                        infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
-                              micro_batch=16, kernels, threads=2)
-                    end
+    claim_gpu(0)
+    for (input, layers) in ((gray, plain_layers), (color, all_layers)), keep in (String[], ["b"]), kernels in ("fast", "plain")
+        mktempdir() do folder
+            at(name) = joinpath(folder, name)
+            description = described(input, layers...; labels=["a", "b", "c"])
+            network = Network(description)
+            save_network(at("tiny.bson"), network; weights_sha256=weights_digest(weights(network)))
+            save_weights(at("weights.h5"), weights(network), description.name)
+            picture = upright(rgb(zeros(UInt8, 40, 45, 3)), exif_orientation(nothing))
+            images = stack([image_tensor(picture, input) for _ in 1:2])
+            write_tensors(at("tensors.h5"), input, images, ["a", "b"])
+            redirect_stderr(devnull) do
+                job(at("log.txt")) do
+                    infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
+                          micro_batch=16, kernels, threads=2)
                 end
-                redirect_stdout(devnull) do
-                    print_best(["a", "b"], softmax(predict(network, images; micro_batch=2)), description.labels, 3)
-                end
+            end
+            redirect_stdout(devnull) do
+                print_best(["a", "b"], softmax(predict(network, images; micro_batch=2)), description.labels, 3)
             end
         end
     end
 end
+
+@compile_workload workload()
