@@ -2,12 +2,12 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from promptflux.errors import StudyError, shown
 from promptflux.generation.model_folder import folder_problems, model_files
-from promptflux.study.config import find
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -46,10 +46,13 @@ class Generator:
         return [str(path) for path in model_files(self.model)] if self.is_folder else []
 
 
-def read_generator(config: dict, folders: list[Path]) -> Generator:
-    settings = config["generator"]
+def read_generator(settings: Mapping, folder: Path | None) -> Generator:
+    """The generator of `settings`, which are those of config.yaml.
+
+    folder: where `settings["model"]` lies; None if there is no such path. Raises StudyError
+    with a sentence for each problem.
+    """
     model = settings["model"]
-    folder = find(model, folders)
     found: list[str] = []
     if folder is not None and folder.is_dir():
         found += folder_problems(folder, settings)

@@ -8,7 +8,6 @@ from typing import Any
 from promptflux.errors import StudyError
 from promptflux.generation.model_folder import digest_of_model
 from promptflux.generation.prompts import image_seed, read_prompts
-from promptflux.images.provenance import read_provenance
 from promptflux.paths import Results
 
 Recipe = Mapping[str, Any]
@@ -27,6 +26,8 @@ class Request:
 
     def is_made(self) -> bool:
         """Whether the image is there and was made by this recipe."""
+        from promptflux.images.provenance import read_provenance  # needs Pillow, which planning does without
+
         made = read_provenance(self.path).get("recipe")
         return isinstance(made, Mapping) and named(made) == self.recipe
 

@@ -131,7 +131,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
 
     prompts_path = attempt(_found, config, "prompts", "file", folders, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
-    generator = attempt(read_generator, config, folders, otherwise=None) if prompts_path else None
+    generator = attempt(_generator, config, folders, otherwise=None) if prompts_path else None
     reference = attempt(_found, config, "verify", "folder or file", folders, otherwise=None)
     classifiers = attempt(_classifiers, config, folders, otherwise={})
     own_images = attempt(_own_images, config, folders, otherwise=[])
@@ -190,6 +190,11 @@ def _found(config: dict, key: str, what: str, folders: list[Path]) -> Path | Non
             f"{' or '.join(map(str, folders))}."
         )
     return path
+
+
+def _generator(config: dict, folders: list[Path]) -> Generator:
+    settings = config["generator"]
+    return read_generator(settings, find(settings["model"], folders))
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:
