@@ -47,15 +47,15 @@ class Schema:
 
         Snakemake hands on all that lies inside `--config 'generator={steps: 30}'` as text.
         """
-        value = deepcopy(dict(value))
-        for error in list(self.validator.iter_errors(value)):
+        result = deepcopy(dict(value))
+        for error in list(self.validator.iter_errors(result)):
             if isinstance(error.instance, str) and error.absolute_path:
                 with contextlib.suppress(yaml.YAMLError):
                     read = yaml.safe_load(error.instance)
                     if self.validator.evolve(schema=error.schema).is_valid(read):
                         *way, last = error.absolute_path
-                        reduce(getitem, way, value)[last] = read
-        return value
+                        reduce(getitem, way, result)[last] = read
+        return result
 
 
 def _sentence(error: Any) -> str:

@@ -148,8 +148,12 @@ def by_shape(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, 
             )
     if lonely_layers or lonely_modules:
         wanted = _listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in lonely_layers])
-        shapes = {name: {key: array.shape for key, array in modules[name].items()} for name in lonely_modules}
-        left = _listed([f"{name} ({_shapes(shapes[name])})" for name in lonely_modules])
+        left = _listed(
+            [
+                f"{name} ({_shapes({key: array.shape for key, array in modules[name].items()})})"
+                for name in lonely_modules
+            ]
+        )
         raise StudyError(
             f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint has "
             f"{left}. If only some of its modules are to be taken, list them in weights.rename, such as "

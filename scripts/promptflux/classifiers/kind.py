@@ -64,7 +64,7 @@ class Kind:
     defaults: ClassVar[Mapping[str, Any]] = {}
     shorthand: ClassVar[str | None] = None
     written: ClassVar[str] = ""
-    suspect: ClassVar[str] = "is it the same function?"
+    suspect: str = "is it the same function?"
     activates: ClassVar[bool] = False
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def summary(compared: Sequence[FileComparison]) -> str:
         text += f", {absent} are not there in the other run"
     pixels = [row for row in compared if row.largest and row.file.endswith(".png")]
     if pixels:
-        largest, mean = max(row.largest for row in pixels), np.mean([row.mean for row in pixels])
+        largest, mean = max(row.largest or 0 for row in pixels), np.mean([row.mean or 0 for row in pixels])
         text += (
             f"; pixels differ by at most {largest:g} of 255, by {mean:.3g} on average where an image differs"
         )

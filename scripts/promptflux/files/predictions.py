@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -67,7 +68,7 @@ class PredictionsWriter:
 
 
 @contextmanager
-def write_predictions(path: str | Path, **content) -> Iterator[PredictionsWriter]:
+def write_predictions(path: str | Path, **content: Any) -> Iterator[PredictionsWriter]:
     """Create a predictions file; it appears when the block ends well. `content`: see PredictionsWriter."""
     with whole(path) as partial, h5py.File(partial, "w") as file:
         yield PredictionsWriter(file, **content)

@@ -63,8 +63,8 @@ class TensorsWriter:
             zip(*self.sources, strict=True) if self.sources else ((), (), (), ())
         )
         write_texts(self.file, "source_sha256", digests)
-        sizes = np.array(sizes, dtype="<i4").reshape(-1, 2)
-        self.file.create_dataset("source_size", data=sizes, track_times=False)
+        pairs = np.array(sizes, dtype="<i4").reshape(-1, 2)
+        self.file.create_dataset("source_size", data=pairs, track_times=False)
         write_texts(self.file, "source_mode", modes)
         write_texts(self.file, "problems", problems)
 

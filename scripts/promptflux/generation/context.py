@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 # Small words that carry no picture; nobody needs to hear that a model never learnt them.
 SMALL_WORDS = set(
@@ -13,7 +14,7 @@ SMALL_WORDS = set(
 )
 
 
-def cut_off(prompt: str, tokenizer, length: int) -> str:
+def cut_off(prompt: str, tokenizer: Any, length: int) -> str:
     """The end of `prompt` that lies beyond `length` tokens, the start and end token included.
 
     tokenizer: a `tokenizers.Tokenizer`. Returns "" for a prompt that fits.

@@ -4,6 +4,7 @@ import inspect
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from promptflux.errors import StudyError
 from promptflux.files.whole import whole
@@ -106,7 +107,7 @@ def resolve(device: str, dtype: str) -> tuple[str, str]:
     return device, dtype
 
 
-def sample(pipeline, group: Sequence[Request], settings: dict, bar) -> list:
+def sample(pipeline: Any, group: Sequence[Request], settings: dict, bar: Any) -> list:
     """The pictures of a micro-batch, which is filled up to its fixed shape and cut back.
 
     A network evaluated on one fixed shape gives each row the same bits whatever the other
@@ -136,7 +137,7 @@ def sample(pipeline, group: Sequence[Request], settings: dict, bar) -> list:
         )
     if "callback_on_step_end" in accepted:
 
-        def on_step_end(_pipeline, _step, _timestep, values):
+        def on_step_end(_pipeline: Any, _step: int, _timestep: Any, values: dict) -> dict:
             bar.update(len(group))
             return values
 
@@ -157,9 +158,9 @@ def sample(pipeline, group: Sequence[Request], settings: dict, bar) -> list:
     return output.images[: len(group)]
 
 
-def warn_of_cut_off_words(pipeline, missing: Sequence[Request]) -> None:
+def warn_of_cut_off_words(pipeline: Any, missing: Sequence[Request]) -> None:
     """Name the words that a prompt has beyond the model's context."""
-    tokenizer = getattr(pipeline, "tokenizer", None)
+    tokenizer: Any = getattr(pipeline, "tokenizer", None)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return

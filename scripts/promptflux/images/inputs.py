@@ -32,7 +32,7 @@ class InputSpec:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         count = self.channel_count
         for key, default in (("mean", 0.0), ("std", 1.0)):
             values = tuple(map(float, getattr(self, key))) or (default,) * count
@@ -47,8 +47,11 @@ class InputSpec:
     def from_config(cls, entry: str | Mapping) -> "InputSpec":
         """The input of a classifier spec: a name such as `gray28`, or a mapping with a `size`."""
         if isinstance(entry, str):
-            channels, size = NAMED_INPUT.fullmatch(entry).groups()
-            return cls(name=entry, height=int(size), width=int(size), channels=channels)
+            match = NAMED_INPUT.fullmatch(entry)
+            if match is None:
+                raise StudyError(f"the input {entry!r} is unknown; a name looks like gray28 or rgb224.")
+            side = int(match[2])
+            return cls(name=entry, height=side, width=side, channels=match[1])
         size = entry["size"]
         height, width = size if isinstance(size, list) else (size, size)
         rest = {key: value for key, value in entry.items() if key != "size"}

@@ -41,7 +41,7 @@ def open_rgb(source: str | Path, content: bytes | None = None) -> tuple[Image.Im
             f"{name} is not a PNG, JPEG or WebP image; it begins with {content[:8]!r}."
         ) from None
     except Image.DecompressionBombError:
-        limit = 2 * Image.MAX_IMAGE_PIXELS // 10**6
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise StudyError(f"{name} has more than {limit} million pixels, the most that is opened.") from None
     except Exception as error:  # what a damaged header raises depends on the format and the damage
         raise StudyError(f"{name} is damaged ({_reason(error)}).") from None

@@ -16,7 +16,8 @@ from promptflux.images.inputs import InputSpec
 from promptflux.images.opening import open_rgb
 from promptflux.images.test_pattern import test_pattern
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

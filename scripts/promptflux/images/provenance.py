@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 TEXT_CHUNK = "promptflux"
 
@@ -25,6 +25,6 @@ def read_provenance(path: str | Path) -> dict:
     try:
         with Image.open(path) as picture:
             picture.load()
-            return json.loads(picture.text[TEXT_CHUNK])
-    except (OSError, UnidentifiedImageError, SyntaxError, AttributeError, KeyError, ValueError):
+            return json.loads(picture.text[TEXT_CHUNK]) if isinstance(picture, PngImageFile) else {}
+    except (OSError, UnidentifiedImageError, SyntaxError, KeyError, ValueError):
         return {}

@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,14 +30,14 @@ def thumbnail(path: str | Path, side: int) -> Image.Image | None:
 def scaled(picture: Image.Image, side: int) -> Image.Image:
     """`picture` with `side` pixels on its longer side."""
     factor = side / max(picture.size)
-    size = tuple(max(1, round(length * factor)) for length in picture.size)
+    width, height = (max(1, round(length * factor)) for length in picture.size)
     repeat = factor > 1 and max(picture.size) <= 64
     return picture.resize(
-        size, Image.Resampling.NEAREST if repeat else Image.Resampling.BICUBIC, reducing_gap=3.0
+        (width, height), Image.Resampling.NEAREST if repeat else Image.Resampling.BICUBIC, reducing_gap=3.0
     )
 
 
-def data_uri(picture: Image.Image, image_format: str, **settings) -> str:
+def data_uri(picture: Image.Image, image_format: str, **settings: Any) -> str:
     """`picture` as a `data:` URI, so that a page needs no file beside it."""
     buffer = io.BytesIO()
     picture.save(buffer, image_format, **settings)

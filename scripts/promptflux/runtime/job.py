@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from promptflux.errors import StudyError
 from promptflux.runtime.gpu import claim_gpu
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 class _Tee:
     """A text stream that writes to the terminal and to the job's log."""
 
-    def __init__(self, terminal, log):
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
         self.terminal, self.log = terminal, log
 
     def write(self, text: str) -> int:
@@ -39,7 +39,7 @@ class _Tee:
 
 
 @contextmanager
-def job(snakemake) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[None]:
     """Run the body of a Snakemake job: `with job(snakemake): main(...)`; scripts call `run`.
 
     What is printed to stderr also goes to the job's log file. A `StudyError` ends the job

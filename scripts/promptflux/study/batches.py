@@ -14,7 +14,7 @@ def prompts_per_job(setting: int | str, prompts: int) -> int:
     hundreds in each stage. As the size doubles only when the study does, what is sorted
     into other batches stays in proportion to what is added.
     """
-    if setting != "auto":
+    if isinstance(setting, int):
         return setting
     size = PROMPTS_PER_JOB
     while prompts > size * BATCHES:
@@ -34,7 +34,7 @@ def batches(names: Iterable[str], size: int, prefix: str) -> dict[str, list[str]
     def split(members: list[tuple[str, str]], digits: str) -> dict[str, list[str]]:
         if len(members) <= size:
             return {prefix + digits: [name for name, _ in members]} if members else {}
-        halves = {}
+        halves: dict[str, list[str]] = {}
         for bit in "01":
             half = [(name, bits) for name, bits in members if bits[len(digits)] == bit]
             halves |= split(half, digits + bit)

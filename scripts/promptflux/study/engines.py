@@ -98,8 +98,8 @@ def flux_of_run(project: str | Path, is_main_process: bool, with_conda: bool, th
     if with_conda:
         return True, "Julia from the conda environment"
     if not is_main_process and VARIABLE in os.environ:
-        found, _, detail = os.environ[VARIABLE].partition(" ")
-        return found == "found", detail
+        state, _, detail = os.environ[VARIABLE].partition(" ")
+        return state == "found", detail
     found, detail = find_flux(project)
     os.environ[VARIABLE] = f"{'found' if found else 'missing'} {detail}"
     return found, detail

@@ -25,6 +25,7 @@ CPU_SECONDS = 20  # a step of Stable Diffusion 1.5 (4.3 GB) at 512×512 pixels o
 def generate_needs(study: Study, batch: str, gpu: int) -> dict[str, int]:
     """`mem_mb`, `runtime` and `disk_mb` of the job that generates the images of a batch."""
     generator, images = study.generator, len(study.image_batches[batch])
+    assert generator is not None  # a study with prompts has one
     weights, pixels = model_mb(generator), image_pixels(generator)
     size = pixels / 512**2
     if gpu:

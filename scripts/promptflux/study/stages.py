@@ -40,8 +40,7 @@ def _infer(engine: Engine) -> Jobs:
 
 
 def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
-    others = [engine for engine in compared(engines)]
-    return [f"parity/{name}/{engine.name}" for name in study.classifiers for engine in others]
+    return [f"parity/{name}/{engine.name}" for name in study.classifiers for engine in compared(engines)]
 
 
 def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:

@@ -3,9 +3,10 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -71,6 +72,7 @@ class Study:
 
     def images_of(self, prompt: Prompt) -> list[str]:
         """The names of a prompt's images: `{name}_1`, `{name}_2`, ..."""
+        assert self.generator is not None  # a study with prompts has one
         return image_names(prompt, self.generator.images_per_prompt)
 
     def source(self, image: str, results: Results = HERE) -> str:
@@ -105,6 +107,7 @@ class Study:
 
     def request_digest(self, batch: str) -> str:
         """A digest of all that a batch's images depend on; it changes when one of them would."""
+        assert self.generator is not None
         asked = [named(dataclasses.asdict(prompt)) for prompt in self.prompts_of[batch]]
         return sha256_of_text(json.dumps([named(self.generator.settings()), asked], ensure_ascii=False))[:16]
 
@@ -115,26 +118,26 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     `folders`: the working folder and the workflow's own; paths of the config are looked up
     in this order. Raises StudyError with every problem that was found, a line each.
     """
-    folders = [Path(folder) for folder in folders]
-    defaults = yaml.safe_load((folders[-1] / "config.yaml").read_text(encoding="utf-8"))
+    places = [Path(folder) for folder in folders]
+    defaults = yaml.safe_load((places[-1] / "config.yaml").read_text(encoding="utf-8"))
     config = SCHEMA.typed(overlay(defaults, changes))
     found = SCHEMA.problems(config, "config.yaml")
     if found:
         raise StudyError(*found)
 
-    def attempt(part, *arguments, otherwise):
+    def attempt(part: Callable, *arguments: Any, otherwise: Any) -> Any:
         try:
             return part(*arguments)
         except StudyError as error:
             found.extend(error.args)
             return otherwise
 
-    prompts_path = attempt(_found, config, "prompts", "file", folders, otherwise=None)
+    prompts_path = attempt(_found, config, "prompts", "file", places, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
-    generator = attempt(_generator, config, folders, otherwise=None) if prompts_path else None
-    reference = attempt(_found, config, "verify", "folder or file", folders, otherwise=None)
-    classifiers = attempt(_classifiers, config, folders, otherwise={})
-    own_images = attempt(_own_images, config, folders, otherwise=[])
+    generator = attempt(_generator, config, places, otherwise=None) if prompts_path else None
+    reference = attempt(_found, config, "verify", "folder or file", places, otherwise=None)
+    classifiers = attempt(_classifiers, config, places, otherwise={})
+    own_images = attempt(_own_images, config, places, otherwise=[])
     if config["prompts"] is None and config["images"] is None:
         found.append("config.yaml: prompts and images are both null; a study needs one of them.")
     if found:
