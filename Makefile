@@ -1,7 +1,9 @@
 # make run          the whole study of config.yaml
 # make test         the tests; those on Slurm only where its packages are installed
 # make test-slurm   installs Slurm (Debian or Ubuntu, as root) and runs its tests
-# All first make .venv from the lock file requirements.txt, and look for Julia.
+# make lint         every check of the code that runs none of it; what cannot be checked here is said
+# make format       the code in its one format
+# All first make .venv from the lock file requirements.txt; those that run it look for Julia.
 
 PYTHON ?= python3
 CORES ?= all
@@ -9,7 +11,10 @@ VENV := .venv
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-slurm setup format lint lock clean
+# The checks, one target each; .pre-commit-config.yaml runs the same.
+LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-julia
+
+.PHONY: run test test-slurm setup format lint $(LINTS) lock clean
 
 run: setup
 	snakemake --cores $(CORES)
@@ -30,7 +35,38 @@ $(VENV)/.installed: requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-format: setup
+lint: $(VENV)/.installed
+	@$(MAKE) --no-print-directory --keep-going $(LINTS)
+
+lint-ruff: $(VENV)/.installed
+	ruff check .
+	ruff format --check .
+
+lint-snakefmt: $(VENV)/.installed
+	snakefmt --check .
+
+lint-workflow: $(VENV)/.installed
+	snakemake --lint --cores 1
+
+lint-types: $(VENV)/.installed
+	mypy
+
+lint-imports: $(VENV)/.installed
+	PYTHONPATH=scripts lint-imports --no-logo --no-cache
+
+lint-words: $(VENV)/.installed
+	codespell
+
+lint-shell: $(VENV)/.installed
+	shellcheck .ci/run $(wildcard envs/*.sh)
+
+# julia/lint.jl holds JuliaFormatter and Aqua, and says which of them is not there.
+lint-julia: $(VENV)/.installed
+	@if ! command -v julia >/dev/null; then echo "NOT CHECKED: julia/, as Julia was not found" >&2; \
+	elif ! [ -f julia/lint.jl ]; then echo "NOT CHECKED: julia/, as there is no julia/lint.jl" >&2; \
+	else julia --startup-file=no julia/lint.jl; fi
+
+format: $(VENV)/.installed
 	ruff check --fix .
 	ruff format .
 	snakefmt .
@@ -47,4 +83,4 @@ Dockerfile: $(wildcard envs/*.yaml)
 	snakemake --containerize > $@
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis
