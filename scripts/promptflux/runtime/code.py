@@ -21,7 +21,7 @@ def python_digest(script: str | Path, roots: Sequence[str | Path], data: Iterabl
 
     data: files that the code reads, whose bytes count.
     """
-    modules = _reached(Path(script), tuple(map(Path, roots)))
+    modules = reached(Path(script), tuple(map(Path, roots)))
     parts = [f"{path.name}\n{_module_digest(path)}" for path in sorted(modules)]
     parts += [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in data]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -33,7 +33,7 @@ def julia_digest(files: Iterable[str | Path]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
-def _reached(script: Path, roots: tuple[Path, ...]) -> set[Path]:
+def reached(script: Path, roots: tuple[Path, ...]) -> set[Path]:
     """The files that run with `script`: itself and what it imports from `roots`."""
     reached, waiting = set(), [script]
     while waiting:
