@@ -21,10 +21,10 @@ using SHA: SHA256_CTX, digest!, sha256, update!
 using SIMD: Vec, vifelse, vload, vstore
 
 export StudyError, InputSpec, Description, Network
-export load_description, load_network, save_network, load_model, save_weights, weights, with_weights
+export load_description, load_network, save_network, load_model, save_model, weights, with_weights
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
-export infer, export_bson, bson_to_weights, predict_files
+export infer, export_bson, import_state, predict_files
 
 # How a script meets the person who runs it.
 include("job.jl")

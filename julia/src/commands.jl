@@ -115,14 +115,14 @@ function export_bson(; weights, model, architecture)
 end
 
 """
-    bson_to_weights(; model, state, output)
+    import_state(; model, state, output)
 
 The way back: write the state of a Flux model in the BSON file `state` (see [`load_state`](@ref)), which has the
-layers of the model file `model`, as a weights file, which PyTorch's side of the project reads.
+layers of the model file `model`, as a model file, which PyTorch's side of the project runs.
 """
-function bson_to_weights(; model, state, output)
+function import_state(; model, state, output)
     description = load_description(model)
-    save_weights(output, load_state(state, description), description.name)
+    save_model(output, description, load_state(state, description))
 end
 
 """

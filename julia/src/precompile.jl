@@ -58,13 +58,16 @@ function workload()
             at(name) = joinpath(folder, name)
             description = described(input, layers...; labels=["a", "b", "c"])
             network = Network(description)
+            save_model(at("tiny.h5"), description, weights(network))
             save_network(at("tiny.bson"), network; weights_sha256=weights_digest(weights(network)))
-            save_weights(at("weights.h5"), weights(network), description.name)
             picture = upright(rgb(zeros(UInt8, 40, 45, 3)), exif_orientation(nothing))
             images = stack([image_tensor(picture, input) for _ in 1:2])
             write_tensors(at("tensors.h5"), input, images, ["a", "b"])
             redirect_stderr(devnull) do
                 job(at("log.txt")) do
+                    # Printing a chain is compiled for each new one; one small one is enough of it.
+                    length(layers) > 5 || export_bson(; weights=at("tiny.h5"), model=at("tiny.bson"), architecture=at("tiny.txt"))
+                    load_model(at("tiny.h5"))
                     infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
                           micro_batch=16, kernels, threads=2)
                 end

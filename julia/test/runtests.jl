@@ -161,13 +161,13 @@ end
     description = small()
     weights = random_weights(description)
     @test PromptFlux.weights(with_weights(description, weights)) == weights
-    save_weights(joinpath(FOLDER, "a.h5"), weights, "small")
-    save_weights(joinpath(FOLDER, "b.h5"), weights, "small")
+    save_model(joinpath(FOLDER, "a.h5"), description, weights)
+    save_model(joinpath(FOLDER, "b.h5"), description, weights)
     @test read(joinpath(FOLDER, "a.h5")) == read(joinpath(FOLDER, "b.h5"))
-    h5open(joinpath(FOLDER, "a.h5")) do file
-        @test Dict(PromptFlux.read_weights(file)) == Dict(weights)
-        @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
-    end
+    again, loaded, digest = load_model(joinpath(FOLDER, "a.h5"))
+    @test Dict(loaded) == Dict(weights)
+    @test digest == PromptFlux.weights_digest(weights)
+    @test PromptFlux.fields(again) == PromptFlux.fields(description)
 
     wrong = [name => name == "conv2/weight" ? zeros(Float32, 3, 1, 4, 5) : array for (name, array) in weights[2:end]]
     problems = sentence(() -> PromptFlux.check_weights(wrong, description, "wrong.h5"))
@@ -175,7 +175,8 @@ end
     @test occursin("conv2/weight has the shape 5×4×1×3; small.h5 wants 6×4×1×3", problems)
     @test occursin("belongs to no layer", sentence(() -> PromptFlux.check_weights([weights; "conv9/bias" => zeros(Float32, 1)], description, "a.h5")))
     @test occursin("not finite", sentence(() -> PromptFlux.check_weights([name => array .* NaN32 for (name, array) in weights], description, "a.h5")))
-    @test occursin("not a model file", sentence(() -> load_model(joinpath(FOLDER, "a.h5"))))
+    h5open(file -> attributes(file)["format"] = "another", joinpath(FOLDER, "other.h5"), "w")
+    @test occursin("not a model file", sentence(() -> load_model(joinpath(FOLDER, "other.h5"))))
     write(joinpath(FOLDER, "text.h5"), "not HDF5")
     @test occursin("missing or not HDF5", sentence(() -> load_model(joinpath(FOLDER, "text.h5"))))
 end
@@ -203,7 +204,7 @@ end
     state = Flux.state(own)
     BSON.@save joinpath(FOLDER, "own.bson") state
     @test load_state(joinpath(FOLDER, "own.bson"), description)[1][2] == reverse(own[1].weight; dims=(1, 2))
-    bson_to_weights(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
+    import_state(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
     h5open(file -> (@test read(file["dense2/weight"]) == permutedims(own[8].weight)), joinpath(FOLDER, "own.h5"))
 
     other = described(GRAY, FLATTEN, dense(3); labels=LABELS)

@@ -193,15 +193,15 @@ def test_the_way_back_to_pytorch(julia, small, tmp_path):
         model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
                       Dense(392 => 4), softmax)
         BSON.bson(ARGS[1], Dict(:state => Flux.state(model)))
-        bson_to_weights(; model=ARGS[2], state=ARGS[1], output=ARGS[3])
+        import_state(; model=ARGS[2], state=ARGS[1], output=ARGS[3])
         """,
         tmp_path / "own.bson",
         model_of(small),
-        tmp_path / "weights.h5",
+        tmp_path / "small.h5",
     )
-    weights = load_weights(tmp_path / "weights.h5", small)
-    assert list(weights) == list(small.parameters)
-    save_model(tmp_path / "small.h5", weights, small)
+    description, weights = load_model(tmp_path / "small.h5")
+    assert description.to_dict() == small.to_dict() and list(weights) == list(small.parameters)
+    assert list(load_weights(tmp_path / "small.h5", small)) == list(weights)  # as weights of a spec, too
     shutil.copy(small.path.parent / "small_tensors.h5", tmp_path)
     julia(
         """

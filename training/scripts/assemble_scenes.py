@@ -64,9 +64,9 @@ def main(autoencoder: Path, denoiser: Path, output: Path) -> None:
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
-            denoiser=Path(snakemake.input.denoiser),  # noqa: F821
-            output=Path(snakemake.output[0]),  # noqa: F821
+            autoencoder=Path(snakemake.input.autoencoder),
+            denoiser=Path(snakemake.input.denoiser),
+            output=Path(snakemake.output[0]),
         )

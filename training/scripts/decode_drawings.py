@@ -38,10 +38,10 @@ def main(drawings: Path, autoencoder: Path, output: Path, count: int) -> None:
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
-            autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
-            output=Path(snakemake.output[0]),  # noqa: F821
-            count=snakemake.params.drawings,  # noqa: F821
+            drawings=Path(snakemake.input.drawings),
+            autoencoder=Path(snakemake.input.autoencoder),
+            output=Path(snakemake.output[0]),
+            count=snakemake.params.drawings,
         )

@@ -129,11 +129,11 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            pipeline=Path(snakemake.input.pipeline),  # noqa: F821
-            evaluation=Path(snakemake.input.evaluation),  # noqa: F821
-            plot=Path(snakemake.input.plot),  # noqa: F821
-            samples=Path(snakemake.input.samples),  # noqa: F821
-            output=Path(snakemake.output[0]),  # noqa: F821
+            pipeline=Path(snakemake.input.pipeline),
+            evaluation=Path(snakemake.input.evaluation),
+            plot=Path(snakemake.input.plot),
+            samples=Path(snakemake.input.samples),
+            output=Path(snakemake.output[0]),
         )

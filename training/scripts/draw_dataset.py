@@ -35,11 +35,11 @@ def main(output: Path, count: int, first_seed: int, size: int, cores: int) -> No
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            output=Path(snakemake.output[0]),  # noqa: F821
-            count=snakemake.params.drawings,  # noqa: F821
-            first_seed=snakemake.params.first_seed,  # noqa: F821
-            size=snakemake.params.size,  # noqa: F821
-            cores=snakemake.threads,  # noqa: F821
+            output=Path(snakemake.output[0]),
+            count=snakemake.params.drawings,
+            first_seed=snakemake.params.first_seed,
+            size=snakemake.params.size,
+            cores=snakemake.threads,
         )

@@ -28,5 +28,5 @@ def main(output: Path, columns: int = 8, size: int = 128, first_seed: int = 4000
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
-        main(output=Path(snakemake.output[0]))  # noqa: F821
+    with job(snakemake):
+        main(output=Path(snakemake.output[0]))

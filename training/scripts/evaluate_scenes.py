@@ -296,16 +296,16 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            model=Path(snakemake.input.model),  # noqa: F821
-            prompts=Path(snakemake.input.prompts),  # noqa: F821
-            judge=Path(snakemake.input.judge),  # noqa: F821
-            judge_figures=Path(snakemake.input.judge_figures),  # noqa: F821
-            held_out=Path(snakemake.input.held_out),  # noqa: F821
-            first_seed=snakemake.params.first_seed,  # noqa: F821
-            figures=Path(snakemake.output.figures),  # noqa: F821
-            plot=Path(snakemake.output.plot),  # noqa: F821
-            samples=Path(snakemake.output.samples),  # noqa: F821
-            scale=snakemake.params.scale,  # noqa: F821
+            model=Path(snakemake.input.model),
+            prompts=Path(snakemake.input.prompts),
+            judge=Path(snakemake.input.judge),
+            judge_figures=Path(snakemake.input.judge_figures),
+            held_out=Path(snakemake.input.held_out),
+            first_seed=snakemake.params.first_seed,
+            figures=Path(snakemake.output.figures),
+            plot=Path(snakemake.output.plot),
+            samples=Path(snakemake.output.samples),
+            scale=snakemake.params.scale,
         )

@@ -163,12 +163,12 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
-            held_out=Path(snakemake.input.held_out),  # noqa: F821
-            output=Path(snakemake.output.model),  # noqa: F821
-            curve=Path(snakemake.output.curve),  # noqa: F821
-            checkpoint=Path(snakemake.params.checkpoint),  # noqa: F821
-            scale=snakemake.params.scale,  # noqa: F821
+            drawings=Path(snakemake.input.drawings),
+            held_out=Path(snakemake.input.held_out),
+            output=Path(snakemake.output.model),
+            curve=Path(snakemake.output.curve),
+            checkpoint=Path(snakemake.params.checkpoint),
+            scale=snakemake.params.scale,
         )

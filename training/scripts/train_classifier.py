@@ -212,16 +212,16 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            spec=Path(snakemake.input.spec),  # noqa: F821
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
-            held_out=Path(snakemake.input.held_out),  # noqa: F821
-            decoded=Path(snakemake.input.decoded),  # noqa: F821
-            first_seeds=tuple(snakemake.params.first_seeds),  # noqa: F821
-            weights=Path(snakemake.output.weights),  # noqa: F821
-            figures=Path(snakemake.output.figures),  # noqa: F821
-            curve=Path(snakemake.output.curve),  # noqa: F821
-            scale=snakemake.params.scale,  # noqa: F821
-            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
+            spec=Path(snakemake.input.spec),
+            drawings=Path(snakemake.input.drawings),
+            held_out=Path(snakemake.input.held_out),
+            decoded=Path(snakemake.input.decoded),
+            first_seeds=tuple(snakemake.params.first_seeds),
+            weights=Path(snakemake.output.weights),
+            figures=Path(snakemake.output.figures),
+            curve=Path(snakemake.output.curve),
+            scale=snakemake.params.scale,
+            start=Path(snakemake.input.start) if snakemake.input.start else None,
         )

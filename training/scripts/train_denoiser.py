@@ -316,16 +316,16 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
-            count=snakemake.params.drawings,  # noqa: F821
-            first_seed=snakemake.params.first_seed,  # noqa: F821
-            autoencoder=Path(snakemake.input.autoencoder),  # noqa: F821
-            output=Path(snakemake.output.model),  # noqa: F821
-            curve=Path(snakemake.output.curve),  # noqa: F821
-            latents=Path(snakemake.params.latents),  # noqa: F821
-            checkpoint=Path(snakemake.params.checkpoint),  # noqa: F821
-            scale=snakemake.params.scale,  # noqa: F821
-            start=Path(snakemake.input.start) if snakemake.input.start else None,  # noqa: F821
+            drawings=Path(snakemake.input.drawings),
+            count=snakemake.params.drawings,
+            first_seed=snakemake.params.first_seed,
+            autoencoder=Path(snakemake.input.autoencoder),
+            output=Path(snakemake.output.model),
+            curve=Path(snakemake.output.curve),
+            latents=Path(snakemake.params.latents),
+            checkpoint=Path(snakemake.params.checkpoint),
+            scale=snakemake.params.scale,
+            start=Path(snakemake.input.start) if snakemake.input.start else None,
         )

@@ -105,12 +105,12 @@ def main(
 if "snakemake" in globals():
     from promptflux.runtime.job import job
 
-    with job(snakemake):  # noqa: F821
+    with job(snakemake):
         main(
-            drawings=Path(snakemake.input.drawings),  # noqa: F821
-            held_out=Path(snakemake.input.held_out),  # noqa: F821
-            first_seeds=tuple(snakemake.params.first_seeds),  # noqa: F821
-            output=Path(snakemake.output.judge),  # noqa: F821
-            figures=Path(snakemake.output.figures),  # noqa: F821
-            scale=snakemake.params.scale,  # noqa: F821
+            drawings=Path(snakemake.input.drawings),
+            held_out=Path(snakemake.input.held_out),
+            first_seeds=tuple(snakemake.params.first_seeds),
+            output=Path(snakemake.output.judge),
+            figures=Path(snakemake.output.figures),
+            scale=snakemake.params.scale,
         )

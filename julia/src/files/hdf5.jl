@@ -36,9 +36,12 @@ function read_fields(group)
     return Fields(Symbol(name) => plain(read(attributes_[name])) for name in keys(attributes_))
 end
 
-"The inverse, of texts and numbers."
+"The inverse."
 function write_fields(group, fields::Fields)
-    for (name, value) in fields
-        value isa AbstractString ? write_text_attribute(group, string(name), value) : write_attribute(group, string(name), value)
+    write(name, value) = write_attribute(group, name, value)
+    write(name, value::AbstractString) = write_text_attribute(group, name, value)
+    write(name, value::Bool) = write_attribute(group, name, UInt8(value))
+    for name in sort!(collect(keys(fields)))
+        write(string(name), fields[name])
     end
 end

@@ -1,6 +1,5 @@
-# Weights and model files, as scripts/promptflux/classifiers/weights.py writes them.
+# Model files, as scripts/promptflux/classifiers/weights.py writes them.
 
-const WEIGHTS_FORMAT = "promptflux weights 1"
 const MODEL_FORMAT = "promptflux model 1"
 
 """
@@ -109,19 +108,36 @@ function read_description(file, path)
 end
 
 """
-    save_weights(path, weights, classifier)
+    save_model(path, description, weights)
 
-Write a weights file; equal weights make equal bytes.
+Write a model file, which PyTorch's side of the project reads, too; equal content makes equal bytes.
 """
-function save_weights(path, weights, classifier)
+function save_model(path, description::Description, weights)
     whole(path) do partial
         h5open(partial, "w") do file
-            write_text_attribute(file, "format", WEIGHTS_FORMAT)
-            write_text_attribute(file, "classifier", classifier)
+            write_text_attribute(file, "format", MODEL_FORMAT)
+            write_text_attribute(file, "classifier", description.name)
+            write_text_attribute(file, "description_sha256", description.digest)
             write_text_attribute(file, "weights_sha256", weights_digest(weights))
+            write_description(create_group(file, "description"), fields(description))
             for (name, array) in weights
                 write_dataset(file, name, array; obj_track_times=false)
             end
         end
+    end
+end
+
+function write_description(group, description::Fields)
+    write_text_attribute(group, "name", description[:name])
+    write_fields(create_group(group, "input"), description[:input])
+    write_texts(group, "labels", String[description[:labels]...])
+    write_texts(group, "layer_names", String[layer[:name] for layer in description[:layers]])
+    layers = create_group(group, "layers")
+    for layer in description[:layers]
+        part = create_group(layers, layer[:name])
+        write_fields(part, Fields(key => layer[key] for key in (:kind, :in_shape, :shape)))
+        write_fields(create_group(part, "settings"), layer[:settings])
+        write_texts(part, "parameter_names", String[layer[:parameter_names]...])
+        write_fields(create_group(part, "parameters"), Fields(Symbol.(layer[:parameter_names]) .=> layer[:parameter_shapes]))
     end
 end

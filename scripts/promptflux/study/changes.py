@@ -18,6 +18,7 @@ CONSEQUENCES = {
     "generator": "every image is made again, and all that follows",
     "classifiers": "the classifiers that are new run",
     "engines": "the engine that is new runs",
+    "inference": "the classifiers run again, and all that follows",
     "on_bad_image": "preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the report",
