@@ -20,12 +20,12 @@ run: setup
 	snakemake --cores $(CORES)
 
 test: setup
-	python -m pytest tests --numprocesses auto --maxprocesses 4 --dist loadfile
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slurm: setup
 	{ command -v slurmctld && command -v slurmd && command -v munged; } >/dev/null || \
 	  { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; }
-	python -m pytest tests/test_slurm.py
+	python -m pytest tests/workflow/test_slurm.py
 
 setup: $(VENV)/.installed
 	python julia/install.py
@@ -60,10 +60,9 @@ lint-words: $(VENV)/.installed
 lint-shell: $(VENV)/.installed
 	shellcheck .ci/run $(wildcard envs/*.sh)
 
-# julia/lint.jl holds JuliaFormatter and Aqua, and says which of them is not there.
+# Says which of its tools, JuliaFormatter and Aqua, is not there.
 lint-julia: $(VENV)/.installed
 	@if ! command -v julia >/dev/null; then echo "NOT CHECKED: julia/, as Julia was not found" >&2; \
-	elif ! [ -f julia/lint.jl ]; then echo "NOT CHECKED: julia/, as there is no julia/lint.jl" >&2; \
 	else julia --startup-file=no julia/lint.jl; fi
 
 format: $(VENV)/.installed

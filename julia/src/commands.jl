@@ -8,7 +8,16 @@ layer's output, by Flux's own chain, for those named in `layers_of`. `micro_batc
 together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
 for logits by Flux's chain; `device` is `"auto"`, `"cpu"` or `"gpu"`.
 """
-function infer(; tensors, model, output, layers_of=String[], micro_batch, kernels, device="auto", threads=Threads.nthreads())
+function infer(;
+    tensors,
+    model,
+    output,
+    layers_of=String[],
+    micro_batch,
+    kernels,
+    device="auto",
+    threads=Threads.nthreads()
+)
     kernels in ("fast", "plain") || throw(StudyError("the kernels $(repr(kernels)) are not one of fast and plain."))
     description, network, digest = without_collection() do
         description, weights, digest = load_model(model)
@@ -36,10 +45,21 @@ function infer(; tensors, model, output, layers_of=String[], micro_batch, kernel
                 datasets.logits[:, batch] = logits
                 datasets.probabilities[:, batch] = softmax(logits)
                 kept = filter(row -> names[batch[row]] in layer_images, eachindex(batch))
-                isempty(kept) || keep_layers!(datasets.layers, network, part, kept, names[batch], layer_images, micro_batch, place.device)
+                isempty(kept) || keep_layers!(
+                    datasets.layers,
+                    network,
+                    part,
+                    kept,
+                    names[batch],
+                    layer_images,
+                    micro_batch,
+                    place.device
+                )
             end
         end
-        note("$(description.name): $(length(names)) images on $(place.name), $(min(threads, Threads.nthreads())) threads")
+        note(
+            "$(description.name): $(length(names)) images on $(place.name), $(min(threads, Threads.nthreads())) threads"
+        )
     end
 end
 
@@ -154,7 +174,11 @@ function find_model(classifier)
     paths = [joinpath("results", "models", classifier * suffix) for suffix in (".bson", ".h5")]
     found = findfirst(isfile, paths)
     found === nothing &&
-        throw(StudyError("the classifier $classifier has no model $(join(paths, " or ")); name a model file, " *
-                         "or run the workflow here: snakemake --cores 1 $(last(paths))"))
+        throw(
+            StudyError(
+                "the classifier $classifier has no model $(join(paths, " or ")); name a model file, " *
+                "or run the workflow here: snakemake --cores 1 $(last(paths))"
+            )
+        )
     return paths[found]
 end

@@ -83,7 +83,14 @@ function Description(fields::Fields, source)
     try
         input = fields[:input]
         layers = [LayerDescription(layer) for layer in fields[:layers]]
-        return Description(fields[:name], source, fields[:digest], InputSpec(input), layers, convert(Vector{String}, fields[:labels]))
+        return Description(
+            fields[:name],
+            source,
+            fields[:digest],
+            InputSpec(input),
+            layers,
+            convert(Vector{String}, fields[:labels])
+        )
     catch error
         error isa Union{KeyError,MethodError,InexactError,TypeError} || rethrow()
         throw(StudyError("$source: the description of the network is damaged ($(reason(error)))."))
@@ -96,7 +103,8 @@ InputSpec(fields::Fields) = InputSpec(
 )
 
 LayerDescription(fields::Fields) = LayerDescription(
-    fields[:name], Symbol(fields[:kind]), Dict{Symbol,Any}(key => setting(value) for (key, value) in fields[:settings]),
+    fields[:name], Symbol(fields[:kind]),
+    Dict{Symbol,Any}(key => setting(value) for (key, value) in fields[:settings]),
     reversed(fields[:in_shape]), reversed(fields[:shape]),
     [name => reversed(shape) for (name, shape) in zip(fields[:parameter_names], fields[:parameter_shapes])],
 )
@@ -118,7 +126,9 @@ fields(input::InputSpec) = Fields(
 )
 fields(layer::LayerDescription) = Fields(
     :name => layer.name, :kind => String(layer.kind),
-    :settings => Fields(key => value isa Tuple ? collect(reverse(value)) : value for (key, value) in layer.settings),
+    :settings =>
+        Fields(key => value isa Tuple ? collect(reverse(value)) : value for (key, value) in layer.settings),
     :in_shape => collect(reverse(layer.insize)), :shape => collect(reverse(layer.outsize)),
-    :parameter_names => Any[first.(layer.parameters)...], :parameter_shapes => Any[collect(reverse(size)) for (_, size) in layer.parameters],
+    :parameter_names => Any[first.(layer.parameters)...],
+    :parameter_shapes => Any[collect(reverse(size)) for (_, size) in layer.parameters],
 )

@@ -27,7 +27,7 @@ layers(network::Network) = Any[values(network.chain.layers)...]
 (network::Network)(images) = logits(network, layer_outputs(network, images))
 
 "The output before the softmax, which can only be the last layer."
-logits(network::Network, outputs) = outputs[end - (last(network.description.layers).kind == :softmax)]
+logits(network::Network, outputs) = outputs[end-(last(network.description.layers).kind==:softmax)]
 
 """
     layer_outputs(network, images)

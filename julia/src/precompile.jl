@@ -13,12 +13,16 @@ function described(input::InputSpec, given...; name="tiny", labels)
     layers = LayerDescription[]
     for (kind, settings) in given
         numbers[kind] = get(numbers, kind, 0) + 1
-        make(outsize, parameters) = LayerDescription("$kind$(numbers[kind])", kind, settings, insize, outsize, parameters)
+        make(outsize, parameters) =
+            LayerDescription("$kind$(numbers[kind])", kind, settings, insize, outsize, parameters)
         # The number of outputs must be known before the layer is made.
         out = haskey(settings, :out) ? (insize[1:end-1]..., settings[:out]) : insize
         sized = make(out, Pair{String,Dims}[])
         layer = flux_layer(sized)
-        parameters = [parameter => size(array) for (parameter, array) in torch_weights(typeof(layer), state_of(layer)) if array isa Array]
+        parameters = [
+            parameter => size(array) for
+            (parameter, array) in torch_weights(typeof(layer), state_of(layer)) if array isa Array
+        ]
         push!(layers, make(size(layer(zeros(Float32, insize..., 1)))[1:end-1], parameters))
         insize = last(layers).outsize
     end
@@ -37,23 +41,30 @@ function workload()
     color = InputSpec("tiny", 36, 32, "rgb", "crop", "bilinear", fill(0.5, 3), fill(0.5, 3))
     dense(out, activation="identity") = (:dense, settings(; out, activation))
     plain_layers = [
-        (:conv, conv_settings(9, (3, 3); activation="relu")), (:maxpool, pool_settings((2, 2))), (:flatten, settings()),
+        (:conv, conv_settings(9, (3, 3); activation="relu")), (:maxpool, pool_settings((2, 2))),
+        (:flatten, settings()),
         dense(3), (:softmax, settings()),
     ]
     all_layers = [
         (:conv, conv_settings(9, (3, 3); padding=(1, 1), activation="relu")), (:maxpool, pool_settings((2, 2))),
         (:conv, conv_settings(9, (3, 3); activation="relu")),
         ((:conv, conv_settings(2, (3, 3); padding=(1, 1), activation)) for activation in activations)...,
-        (:conv, conv_settings(2, (1, 2); stride=(2, 2), bias=false)), (:maxpool, pool_settings((2, 2); stride=(1, 1))),
-        (:batchnorm, settings(; eps=1e-5, activation="identity")), (:batchnorm, settings(; eps=1e-5, activation="relu")),
+        (:conv, conv_settings(2, (1, 2); stride=(2, 2), bias=false)),
+        (:maxpool, pool_settings((2, 2); stride=(1, 1))),
+        (:batchnorm, settings(; eps=1e-5, activation="identity")),
+        (:batchnorm, settings(; eps=1e-5, activation="relu")),
         (:meanpool, pool_settings((2, 2); stride=(1, 1))), (:dropout, settings(; p=0.5)),
-        ((Symbol(name), settings()) for name in activations if name != "leaky_relu")..., (:leaky_relu, settings(; slope=0.1)),
+        ((Symbol(name), settings()) for name in activations if name != "leaky_relu")...,
+        (:leaky_relu, settings(; slope=0.1)),
         (:flatten, settings()), (dense(3, name) for name in activations)...,
-        (:dropout, settings(; p=0.5)), (:batchnorm, settings(; eps=1e-5, activation="identity")), dense(3), (:softmax, settings()),
+        (:dropout, settings(; p=0.5)), (:batchnorm, settings(; eps=1e-5, activation="identity")), dense(3),
+        (:softmax, settings()),
     ]
 
     claim_gpu(0)
-    for (input, layers) in ((gray, plain_layers), (color, all_layers)), keep in (String[], ["b"]), kernels in ("fast", "plain")
+    for (input, layers) in ((gray, plain_layers), (color, all_layers)), keep in (String[], ["b"]),
+        kernels in ("fast", "plain")
+
         mktempdir() do folder
             at(name) = joinpath(folder, name)
             description = described(input, layers...; labels=["a", "b", "c"])
@@ -66,10 +77,11 @@ function workload()
             redirect_stderr(devnull) do
                 job(at("log.txt")) do
                     # Printing a chain is compiled for each new one; one small one is enough of it.
-                    length(layers) > 5 || export_bson(; weights=at("tiny.h5"), model=at("tiny.bson"), architecture=at("tiny.txt"))
+                    length(layers) > 5 ||
+                        export_bson(; weights=at("tiny.h5"), model=at("tiny.bson"), architecture=at("tiny.txt"))
                     load_model(at("tiny.h5"))
                     infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
-                          micro_batch=16, kernels, threads=2)
+                        micro_batch=16, kernels, threads=2)
                 end
             end
             redirect_stdout(devnull) do

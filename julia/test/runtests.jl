@@ -2,7 +2,8 @@
 
 using PromptFlux
 using PromptFlux: ChannelNorm, DirectConv, DirectPool, Fields, OnDevice, Predictor
-using PromptFlux: conv_settings, described, flux_layer, layers, load_state, pool_settings, resize, settings, sha256_of_file
+using PromptFlux:
+    conv_settings, described, flux_layer, layers, load_state, pool_settings, resize, settings, sha256_of_file
 using BSON: BSON
 using Flux
 using HDF5
@@ -29,7 +30,8 @@ small() = described(
 
 "Random weights for a description; a variance is positive."
 function random_weights(description; rng=Xoshiro(1))
-    value(name, size) = endswith(name, "running_var") ? rand(rng, Float32, size) .+ 0.5f0 : randn(rng, Float32, size) ./ 3
+    value(name, size) =
+        endswith(name, "running_var") ? rand(rng, Float32, size) .+ 0.5f0 : randn(rng, Float32, size) ./ 3
     return [name => value(name, size) for (name, size) in PromptFlux.parameter_sizes(description)]
 end
 
@@ -49,265 +51,325 @@ end
 
 @testset "PromptFlux" begin
 
-@testset "description" begin
-    description = small()
-    @test [layer.name for layer in description.layers] ==
-          ["conv1", "maxpool1", "conv2", "batchnorm1", "dropout1", "flatten1", "dense1", "dense2", "softmax1"]
-    @test description.layers[1].outsize == (8, 10, 4)          # width × height × channels
-    @test description.layers[2].outsize == (4, 5, 4)
-    @test description.layers[6].outsize == (4 * 5 * 6,)
-    @test PromptFlux.parameter_sizes(description)[3] == ("conv2/weight" => (3, 1, 4, 6))
+    @testset "description" begin
+        description = small()
+        @test [layer.name for layer in description.layers] ==
+              ["conv1", "maxpool1", "conv2", "batchnorm1", "dropout1", "flatten1", "dense1", "dense2", "softmax1"]
+        @test description.layers[1].outsize == (8, 10, 4)          # width × height × channels
+        @test description.layers[2].outsize == (4, 5, 4)
+        @test description.layers[6].outsize == (4 * 5 * 6,)
+        @test PromptFlux.parameter_sizes(description)[3] == ("conv2/weight" => (3, 1, 4, 6))
 
-    # There and back, as the files hold it: PyTorch's shapes, [height, width].
-    fields = PromptFlux.fields(description)
-    @test fields[:layers][1][:shape] == [4, 10, 8]
-    @test fields[:layers][3][:settings][:kernel] == [1, 3]
-    again = Description(fields, "again.h5")
-    @test again.source == "again.h5" && again.input == description.input && again.labels == description.labels
-    for name in (:name, :kind, :settings, :insize, :outsize, :parameters)
-        @test [getfield(layer, name) for layer in again.layers] == [getfield(layer, name) for layer in description.layers]
-    end
-
-    delete!(fields[:layers][1], :kind)
-    @test occursin("small.bson: the description of the network is damaged", sentence(() -> Description(fields, "small.bson")))
-    unknown = PromptFlux.LayerDescription("konv1", :konv, settings(), (1,), (1,), [])
-    @test occursin("konv1 is of the kind konv, which this version of PromptFlux does not know", sentence(() -> flux_layer(unknown)))
-end
-
-# The definition of PyTorch's Conv2d, with its weight reversed as HDF5.jl gives it.
-function correlate(x, weight, bias; stride=(1, 1), pad=(0, 0), dilation=(1, 1), groups=1)
-    kernel, (inputs, outputs) = size(weight)[1:2], size(weight)[3:4]
-    width, height = (size(x)[1:2] .+ 2 .* pad .- dilation .* (kernel .- 1) .- 1) .÷ stride .+ 1
-    y = zeros(width, height, outputs, size(x, 4))
-    for n in axes(x, 4), o in 1:outputs, j in 1:height, i in 1:width
-        total = Float64(bias[o])
-        for c in 1:inputs, q in 1:kernel[2], p in 1:kernel[1]
-            u = (i - 1) * stride[1] - pad[1] + (p - 1) * dilation[1] + 1
-            v = (j - 1) * stride[2] - pad[2] + (q - 1) * dilation[2] + 1
-            channel = (o - 1) ÷ (outputs ÷ groups) * inputs + c
-            checkbounds(Bool, x, u, v, channel, n) && (total += weight[p, q, c, o] * x[u, v, channel, n])
+        # There and back, as the files hold it: PyTorch's shapes, [height, width].
+        fields = PromptFlux.fields(description)
+        @test fields[:layers][1][:shape] == [4, 10, 8]
+        @test fields[:layers][3][:settings][:kernel] == [1, 3]
+        again = Description(fields, "again.h5")
+        @test again.source == "again.h5" && again.input == description.input && again.labels == description.labels
+        for name in (:name, :kind, :settings, :insize, :outsize, :parameters)
+            @test [getfield(layer, name) for layer in again.layers] ==
+                  [getfield(layer, name) for layer in description.layers]
         end
-        y[i, j, o, n] = total
+
+        delete!(fields[:layers][1], :kind)
+        @test occursin(
+            "small.bson: the description of the network is damaged",
+            sentence(() -> Description(fields, "small.bson"))
+        )
+        unknown = PromptFlux.LayerDescription("konv1", :konv, settings(), (1,), (1,), [])
+        @test occursin(
+            "konv1 is of the kind konv, which this version of PromptFlux does not know",
+            sentence(() -> flux_layer(unknown))
+        )
     end
-    return y
-end
 
-@testset "convolution is PyTorch's: stride $stride, pad $pad, dilation $dilation, groups $groups" for
-        (stride, pad, dilation, groups) in (((1, 1), (0, 0), (1, 1), 1), ((1, 1), (1, 2), (1, 1), 1),
-                                            ((2, 1), (1, 0), (1, 2), 1), ((1, 1), (2, 1), (2, 3), 1), ((1, 2), (0, 1), (1, 1), 3))
-    input = InputSpec("small", 15, 12, "rgb", "crop", "bilinear", zeros(3), ones(3))
-    description = described(input, (:conv, conv_settings(9, (3, 2); stride, padding=pad, dilation, groups)), FLATTEN, dense(3); labels=LABELS)
-    weights = random_weights(description)
-    images = random_images(description, 2)
-    expected = correlate(images, weights[1][2], weights[2][2]; stride, pad, dilation, groups)
-    layer = layers(with_weights(description, weights))[1]
-    @test layer(images) ≈ expected rtol = 1e-5
-    direct = DirectConv(layer, (15, 12, 3))(images[:, :, :, 2:2])
-    @test direct ≈ expected[:, :, :, 2:2] rtol = 1e-5
-    @test DirectConv(layer, (15, 12, 3); pool=2)(images[:, :, :, 2:2]) == MaxPool((2, 2))(direct)
-end
-
-@testset "kernels on $width×$height: $outputs outputs, $σ" for
-        (width, height, outputs, σ) in ((40, 3, 8, relu), (7, 9, 5, tanh), (3, 30, 17, identity), (111, 50, 16, leakyrelu), (3, 4, 1, sigmoid))
-    image = randn(Xoshiro(4), Float32, width, height, 4, 1)
-    layer = Conv((3, 3), 4 => outputs, σ; pad=(0, 0), bias=randn(Xoshiro(3), Float32, outputs))
-    expected = layer(image)
-    output = copy(DirectConv(layer, size(image))(image))
-    @test output ≈ expected rtol = 1e-5
-
-    random(shift=0) = rand(Xoshiro(shift), Float32, outputs) .+ 0.1f0
-    norm = testmode!(BatchNorm(outputs, relu; initβ=_ -> random(1), initγ=_ -> random(2)))
-    copyto!(norm.μ, random(3))
-    copyto!(norm.σ², random(4))
-    normalized = ChannelNorm(norm)(output)
-    @test normalized ≈ norm(expected) rtol = 1e-5
-    @test DirectConv(layer, size(image); norm=ChannelNorm(norm))(image) == normalized
-
-    for pool in (MaxPool((2, 2); pad=(0, 0)), MaxPool((3, 2); stride=(1, 2), pad=(1, 1)), MeanPool((2, 3); stride=(2, 1), pad=(1, 1)))
-        all(size(output)[1:2] .+ 2 .* pool.pad .>= pool.k) || continue
-        expected_pool = pool(output)
-        @test DirectPool(pool, size(expected_pool)[1:3])(output) ≈ expected_pool rtol = 1e-6
+    # The definition of PyTorch's Conv2d, with its weight reversed as HDF5.jl gives it.
+    function correlate(x, weight, bias; stride=(1, 1), pad=(0, 0), dilation=(1, 1), groups=1)
+        kernel, (inputs, outputs) = size(weight)[1:2], size(weight)[3:4]
+        width, height = (size(x)[1:2] .+ 2 .* pad .- dilation .* (kernel .- 1) .- 1) .÷ stride .+ 1
+        y = zeros(width, height, outputs, size(x, 4))
+        for n in axes(x, 4), o in 1:outputs, j in 1:height, i in 1:width
+            total = Float64(bias[o])
+            for c in 1:inputs, q in 1:kernel[2], p in 1:kernel[1]
+                u = (i - 1) * stride[1] - pad[1] + (p - 1) * dilation[1] + 1
+                v = (j - 1) * stride[2] - pad[2] + (q - 1) * dilation[2] + 1
+                channel = (o - 1) ÷ (outputs ÷ groups) * inputs + c
+                checkbounds(Bool, x, u, v, channel, n) && (total += weight[p, q, c, o] * x[u, v, channel, n])
+            end
+            y[i, j, o, n] = total
+        end
+        return y
     end
-    if all(size(output)[1:2] .>= 2)
-        @test DirectConv(layer, size(image); norm=ChannelNorm(norm), pool=2)(image) == MaxPool((2, 2))(normalized)
+
+    @testset "convolution is PyTorch's: stride $stride, pad $pad, dilation $dilation, groups $groups" for (
+        stride,
+        pad,
+        dilation,
+        groups
+    ) in (
+        ((1, 1), (0, 0), (1, 1), 1), ((1, 1), (1, 2), (1, 1), 1),
+        ((2, 1), (1, 0), (1, 2), 1), ((1, 1), (2, 1), (2, 3), 1), ((1, 2), (0, 1), (1, 1), 3))
+        input = InputSpec("small", 15, 12, "rgb", "crop", "bilinear", zeros(3), ones(3))
+        description = described(
+            input,
+            (:conv, conv_settings(9, (3, 2); stride, padding=pad, dilation, groups)),
+            FLATTEN,
+            dense(3);
+            labels=LABELS
+        )
+        weights = random_weights(description)
+        images = random_images(description, 2)
+        expected = correlate(images, weights[1][2], weights[2][2]; stride, pad, dilation, groups)
+        layer = layers(with_weights(description, weights))[1]
+        @test layer(images) ≈ expected rtol = 1e-5
+        direct = DirectConv(layer, (15, 12, 3))(images[:, :, :, 2:2])
+        @test direct ≈ expected[:, :, :, 2:2] rtol = 1e-5
+        @test DirectConv(layer, (15, 12, 3); pool=2)(images[:, :, :, 2:2]) == MaxPool((2, 2))(direct)
     end
-end
 
-@testset "the chain and the fast path give the same" begin
-    description = small()
-    network = random_network(description)
-    images = random_images(description, MICRO_BATCH + 3)
-    outputs = layer_outputs(network, images)
-    expected = outputs[end-1]
-    @test network.chain isa Chain && keys(network.chain.layers)[3] == :conv2
-    @test network.chain(images) == outputs[end]
-    @test network(images) == expected
-    @test softmax(expected) == outputs[end]
-    @test outputs[5] == outputs[4]                              # dropout does nothing
-    @test predict(network, images; micro_batch=MICRO_BATCH) ≈ expected rtol = 1e-5
+    @testset "kernels on $width×$height: $outputs outputs, $σ" for (width, height, outputs, σ) in (
+        (40, 3, 8, relu),
+        (7, 9, 5, tanh),
+        (3, 30, 17, identity),
+        (111, 50, 16, leakyrelu),
+        (3, 4, 1, sigmoid)
+    )
+        image = randn(Xoshiro(4), Float32, width, height, 4, 1)
+        layer = Conv((3, 3), 4 => outputs, σ; pad=(0, 0), bias=randn(Xoshiro(3), Float32, outputs))
+        expected = layer(image)
+        output = copy(DirectConv(layer, size(image))(image))
+        @test output ≈ expected rtol = 1e-5
 
-    predictor(threads=2) = Predictor(network; micro_batch=MICRO_BATCH, threads)
-    for threads in (1, 2, 3)
-        @test predict(predictor(threads), images) ≈ expected rtol = 1e-5
+        random(shift=0) = rand(Xoshiro(shift), Float32, outputs) .+ 0.1f0
+        norm = testmode!(BatchNorm(outputs, relu; initβ=_ -> random(1), initγ=_ -> random(2)))
+        copyto!(norm.μ, random(3))
+        copyto!(norm.σ², random(4))
+        normalized = ChannelNorm(norm)(output)
+        @test normalized ≈ norm(expected) rtol = 1e-5
+        @test DirectConv(layer, size(image); norm=ChannelNorm(norm))(image) == normalized
+
+        for pool in (
+            MaxPool((2, 2); pad=(0, 0)),
+            MaxPool((3, 2); stride=(1, 2), pad=(1, 1)),
+            MeanPool((2, 3); stride=(2, 1), pad=(1, 1))
+        )
+            all(size(output)[1:2] .+ 2 .* pool.pad .>= pool.k) || continue
+            expected_pool = pool(output)
+            @test DirectPool(pool, size(expected_pool)[1:3])(output) ≈ expected_pool rtol = 1e-6
+        end
+        if all(size(output)[1:2] .>= 2)
+            @test DirectConv(layer, size(image); norm=ChannelNorm(norm), pool=2)(image) == MaxPool((2, 2))(normalized)
+        end
     end
-    @test size(predict(predictor(), images[:, :, :, 1:0])) == (3, 0)
-    # An image's prediction does not hang on its neighbors, nor on the number of threads.
-    logits = predict(predictor(), images)
-    @test logits == predict(predictor(1), images)
-    @test logits[:, 3] == predict(predictor(), images[:, :, :, [1, 3]])[:, 2]
-end
 
-@testset "weights" begin
-    description = small()
-    weights = random_weights(description)
-    @test PromptFlux.weights(with_weights(description, weights)) == weights
-    save_model(joinpath(FOLDER, "a.h5"), description, weights)
-    save_model(joinpath(FOLDER, "b.h5"), description, weights)
-    @test read(joinpath(FOLDER, "a.h5")) == read(joinpath(FOLDER, "b.h5"))
-    again, loaded, digest = load_model(joinpath(FOLDER, "a.h5"))
-    @test Dict(loaded) == Dict(weights)
-    @test digest == PromptFlux.weights_digest(weights)
-    @test PromptFlux.fields(again) == PromptFlux.fields(description)
+    @testset "the chain and the fast path give the same" begin
+        description = small()
+        network = random_network(description)
+        images = random_images(description, MICRO_BATCH + 3)
+        outputs = layer_outputs(network, images)
+        expected = outputs[end-1]
+        @test network.chain isa Chain && keys(network.chain.layers)[3] == :conv2
+        @test network.chain(images) == outputs[end]
+        @test network(images) == expected
+        @test softmax(expected) == outputs[end]
+        @test outputs[5] == outputs[4]                              # dropout does nothing
+        @test predict(network, images; micro_batch=MICRO_BATCH) ≈ expected rtol = 1e-5
 
-    wrong = [name => name == "conv2/weight" ? zeros(Float32, 3, 1, 4, 5) : array for (name, array) in weights[2:end]]
-    problems = sentence(() -> PromptFlux.check_weights(wrong, description, "wrong.h5"))
-    @test occursin("wrong.h5: conv1/weight is missing; small.h5 wants it with the shape 4×1×3×3", problems)
-    @test occursin("conv2/weight has the shape 5×4×1×3; small.h5 wants 6×4×1×3", problems)
-    @test occursin("belongs to no layer", sentence(() -> PromptFlux.check_weights([weights; "conv9/bias" => zeros(Float32, 1)], description, "a.h5")))
-    @test occursin("not finite", sentence(() -> PromptFlux.check_weights([name => array .* NaN32 for (name, array) in weights], description, "a.h5")))
-    h5open(file -> attributes(file)["format"] = "another", joinpath(FOLDER, "other.h5"), "w")
-    @test occursin("not a model file", sentence(() -> load_model(joinpath(FOLDER, "other.h5"))))
-    write(joinpath(FOLDER, "text.h5"), "not HDF5")
-    @test occursin("missing or not HDF5", sentence(() -> load_model(joinpath(FOLDER, "text.h5"))))
-end
+        predictor(threads=2) = Predictor(network; micro_batch=MICRO_BATCH, threads)
+        for threads in (1, 2, 3)
+            @test predict(predictor(threads), images) ≈ expected rtol = 1e-5
+        end
+        @test size(predict(predictor(), images[:, :, :, 1:0])) == (3, 0)
+        # An image's prediction does not hang on its neighbors, nor on the number of threads.
+        logits = predict(predictor(), images)
+        @test logits == predict(predictor(1), images)
+        @test logits[:, 3] == predict(predictor(), images[:, :, :, [1, 3]])[:, 2]
+    end
 
-@testset "models as BSON" begin
-    description = small()
-    network = random_network(description)
-    path = joinpath(FOLDER, "small.bson")
-    save(path) = save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
-    save(path)
-    digest = sha256_of_file(path)
-    save(path)
-    @test sha256_of_file(path) == digest
-    again = load_network(path)
-    @test PromptFlux.weights(again) == PromptFlux.weights(network)
-    @test PromptFlux.fields(again.description) == PromptFlux.fields(description)
+    @testset "weights" begin
+        description = small()
+        weights = random_weights(description)
+        @test PromptFlux.weights(with_weights(description, weights)) == weights
+        save_model(joinpath(FOLDER, "a.h5"), description, weights)
+        save_model(joinpath(FOLDER, "b.h5"), description, weights)
+        @test read(joinpath(FOLDER, "a.h5")) == read(joinpath(FOLDER, "b.h5"))
+        again, loaded, digest = load_model(joinpath(FOLDER, "a.h5"))
+        @test Dict(loaded) == Dict(weights)
+        @test digest == PromptFlux.weights_digest(weights)
+        @test PromptFlux.fields(again) == PromptFlux.fields(description)
 
-    # What a Flux user does, there and back.
-    model = Network(description).chain
-    Flux.loadmodel!(model, BSON.load(path)[:state])
-    images = random_images(description, 2)
-    @test model(images) == network.chain(images)
-    own = Chain(Conv((3, 3), 1 => 4, relu), MaxPool((2, 2)), Conv((3, 1), 4 => 6; pad=(1, 0), bias=false),
-                BatchNorm(6, relu), Dropout(0.5), Flux.flatten, Dense(120 => 8, gelu), Dense(8 => 3), softmax)
-    state = Flux.state(own)
-    BSON.@save joinpath(FOLDER, "own.bson") state
-    @test load_state(joinpath(FOLDER, "own.bson"), description)[1][2] == reverse(own[1].weight; dims=(1, 2))
-    import_state(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
-    h5open(file -> (@test read(file["dense2/weight"]) == permutedims(own[8].weight)), joinpath(FOLDER, "own.h5"))
+        wrong =
+            [name => name == "conv2/weight" ? zeros(Float32, 3, 1, 4, 5) : array for (name, array) in weights[2:end]]
+        problems = sentence(() -> PromptFlux.check_weights(wrong, description, "wrong.h5"))
+        @test occursin("wrong.h5: conv1/weight is missing; small.h5 wants it with the shape 4×1×3×3", problems)
+        @test occursin("conv2/weight has the shape 5×4×1×3; small.h5 wants 6×4×1×3", problems)
+        @test occursin(
+            "belongs to no layer",
+            sentence(() -> PromptFlux.check_weights([weights; "conv9/bias" => zeros(Float32, 1)], description, "a.h5"))
+        )
+        @test occursin(
+            "not finite",
+            sentence(
+                () -> PromptFlux.check_weights(
+                    [name => array .* NaN32 for (name, array) in weights],
+                    description,
+                    "a.h5"
+                )
+            )
+        )
+        h5open(file -> attributes(file)["format"] = "another", joinpath(FOLDER, "other.h5"), "w")
+        @test occursin("not a model file", sentence(() -> load_model(joinpath(FOLDER, "other.h5"))))
+        write(joinpath(FOLDER, "text.h5"), "not HDF5")
+        @test occursin("missing or not HDF5", sentence(() -> load_model(joinpath(FOLDER, "text.h5"))))
+    end
 
-    other = described(GRAY, FLATTEN, dense(3); labels=LABELS)
-    @test occursin("the model has 9 layers, and tiny.h5 has 2", sentence(() -> load_state(path, other)))
-    BSON.bson(joinpath(FOLDER, "code.bson"), Dict(:state => network.chain))
-    @test occursin("only arrays, numbers, texts and tuples are taken", sentence(() -> load_network(joinpath(FOLDER, "code.bson"))))
-    BSON.bson(joinpath(FOLDER, "plain.bson"), Dict(:a => 1))
-    @test occursin("not a model file of promptflux", sentence(() -> load_network(joinpath(FOLDER, "plain.bson"))))
-    write(joinpath(FOLDER, "cut.bson"), read(path)[1:end÷2])
-    @test occursin("cannot be read", sentence(() -> load_network(joinpath(FOLDER, "cut.bson"))))
-end
+    @testset "models as BSON" begin
+        description = small()
+        network = random_network(description)
+        path = joinpath(FOLDER, "small.bson")
+        save(path) = save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
+        save(path)
+        digest = sha256_of_file(path)
+        save(path)
+        @test sha256_of_file(path) == digest
+        again = load_network(path)
+        @test PromptFlux.weights(again) == PromptFlux.weights(network)
+        @test PromptFlux.fields(again.description) == PromptFlux.fields(description)
 
-@testset "what can be in a BSON file is taken as data only" begin
-    for value in (Ref(1), sin, Base.GMP.BigInt(3), Dict("a" => 1), Base, x -> x, Vector{Any}[[sin]])
+        # What a Flux user does, there and back.
+        model = Network(description).chain
+        Flux.loadmodel!(model, BSON.load(path)[:state])
+        images = random_images(description, 2)
+        @test model(images) == network.chain(images)
+        own = Chain(Conv((3, 3), 1 => 4, relu), MaxPool((2, 2)), Conv((3, 1), 4 => 6; pad=(1, 0), bias=false),
+            BatchNorm(6, relu), Dropout(0.5), Flux.flatten, Dense(120 => 8, gelu), Dense(8 => 3), softmax)
+        state = Flux.state(own)
+        BSON.@save joinpath(FOLDER, "own.bson") state
+        @test load_state(joinpath(FOLDER, "own.bson"), description)[1][2] == reverse(own[1].weight; dims=(1, 2))
+        import_state(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
+        h5open(file -> (@test read(file["dense2/weight"]) == permutedims(own[8].weight)), joinpath(FOLDER, "own.h5"))
+
+        other = described(GRAY, FLATTEN, dense(3); labels=LABELS)
+        @test occursin("the model has 9 layers, and tiny.h5 has 2", sentence(() -> load_state(path, other)))
+        BSON.bson(joinpath(FOLDER, "code.bson"), Dict(:state => network.chain))
+        @test occursin(
+            "only arrays, numbers, texts and tuples are taken",
+            sentence(() -> load_network(joinpath(FOLDER, "code.bson")))
+        )
+        BSON.bson(joinpath(FOLDER, "plain.bson"), Dict(:a => 1))
+        @test occursin("not a model file of promptflux", sentence(() -> load_network(joinpath(FOLDER, "plain.bson"))))
+        write(joinpath(FOLDER, "cut.bson"), read(path)[1:end÷2])
+        @test occursin("cannot be read", sentence(() -> load_network(joinpath(FOLDER, "cut.bson"))))
+    end
+
+    @testset "what can be in a BSON file is taken as data only" begin
+        for value in (Ref(1), sin, Base.GMP.BigInt(3), Dict("a" => 1), Base, x -> x, Vector{Any}[[sin]])
+            io = IOBuffer()
+            BSON.bson(io, Dict(:state => value))
+            @test_throws PromptFlux.Misfit PromptFlux.plain(BSON.parse(seekstart(io)))
+        end
         io = IOBuffer()
-        BSON.bson(io, Dict(:state => value))
-        @test_throws PromptFlux.Misfit PromptFlux.plain(BSON.parse(seekstart(io)))
+        BSON.bson(
+            io,
+            Dict(:a => Float32[1 2; 3 4], :b => (1, 2.5, nothing), :c => (x=[1.0], y="text", z=:symbol), :d => 1.0f-5)
+        )
+        @test PromptFlux.plain(BSON.parse(seekstart(io))) ==
+              Dict(
+            :a => Float32[1 2; 3 4],
+            :b => [1, 2.5, nothing],
+            :c => [:x => [1.0], :y => "text", :z => :symbol],
+            :d => 1.0f-5
+        )
     end
-    io = IOBuffer()
-    BSON.bson(io, Dict(:a => Float32[1 2; 3 4], :b => (1, 2.5, nothing), :c => (x=[1.0], y="text", z=:symbol), :d => 1f-5))
-    @test PromptFlux.plain(BSON.parse(seekstart(io))) ==
-          Dict(:a => Float32[1 2; 3 4], :b => [1, 2.5, nothing], :c => [:x => [1.0], :y => "text", :z => :symbol], :d => 1f-5)
-end
 
-@testset "pictures" begin
-    colors = rand(Xoshiro(5), UInt8, 3, 7, 5)
-    path = joinpath(FOLDER, "picture.png")
-    PNGFiles.save(path, [PNGFiles.RGB(reinterpret(PNGFiles.N0f8, colors[:, x, y])...) for y in 1:5, x in 1:7])
-    @test read_picture(path) == permutedims(colors, (2, 3, 1))
-    @test occursin("no such file", sentence(() -> read_picture(joinpath(FOLDER, "missing.png"))))
-    write(joinpath(FOLDER, "text.png"), "not an image")
-    @test occursin("not a PNG or JPEG image", sentence(() -> read_picture(joinpath(FOLDER, "text.png"))))
-    write(joinpath(FOLDER, "cut.png"), read(path)[1:60])
-    @test occursin("is damaged", sentence(() -> read_picture(joinpath(FOLDER, "cut.png"))))
-    write(joinpath(FOLDER, "cut.jpg"), UInt8[0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10, 0x4a])
-    @test occursin("is damaged", sentence(() -> read_picture(joinpath(FOLDER, "cut.jpg"))))
+    @testset "pictures" begin
+        colors = rand(Xoshiro(5), UInt8, 3, 7, 5)
+        path = joinpath(FOLDER, "picture.png")
+        PNGFiles.save(path, [PNGFiles.RGB(reinterpret(PNGFiles.N0f8, colors[:, x, y])...) for y in 1:5, x in 1:7])
+        @test read_picture(path) == permutedims(colors, (2, 3, 1))
+        @test occursin("no such file", sentence(() -> read_picture(joinpath(FOLDER, "missing.png"))))
+        write(joinpath(FOLDER, "text.png"), "not an image")
+        @test occursin("not a PNG or JPEG image", sentence(() -> read_picture(joinpath(FOLDER, "text.png"))))
+        write(joinpath(FOLDER, "cut.png"), read(path)[1:60])
+        @test occursin("is damaged", sentence(() -> read_picture(joinpath(FOLDER, "cut.png"))))
+        write(joinpath(FOLDER, "cut.jpg"), UInt8[0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10, 0x4a])
+        @test occursin("is damaged", sentence(() -> read_picture(joinpath(FOLDER, "cut.jpg"))))
 
-    picture = reshape(UInt8.(1:6), 2, 3, 1)          # width 2, height 3:  1 2 / 3 4 / 5 6
-    upright(orientation) = PromptFlux.upright(picture, orientation)[:, :, 1]
-    @test upright(1) == [1 3 5; 2 4 6]
-    @test upright(3) == [6 4 2; 5 3 1]
-    @test upright(6) == [5 6; 3 4; 1 2]              # turned clockwise: 5 3 1 / 6 4 2
-    @test upright(8) == [2 1; 4 3; 6 5]              # counter-clockwise: 2 4 6 / 1 3 5
-    little(tag) = UInt8[0x49, 0x49, 0x2a, 0, 8, 0, 0, 0, 1, 0, tag, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0]
-    big(tag) = UInt8[0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8, 0, 1, 1, tag, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0]
-    @test PromptFlux.exif_orientation(little(0x12)) == PromptFlux.exif_orientation(big(0x12)) == 6
-    @test PromptFlux.exif_orientation(big(0x13)) == PromptFlux.exif_orientation(UInt8[0x4d]) == 1
-end
-
-@testset "resize" begin
-    picture = rand(Xoshiro(6), UInt8, 9, 7, 3)
-    for filter in keys(PromptFlux.FILTERS)
-        @test resize(picture, (9, 7), filter) == picture
-        @test all(==(0x55), resize(fill(0x55, 31, 17, 1), (8, 40), filter))
+        picture = reshape(UInt8.(1:6), 2, 3, 1)          # width 2, height 3:  1 2 / 3 4 / 5 6
+        upright(orientation) = PromptFlux.upright(picture, orientation)[:, :, 1]
+        @test upright(1) == [1 3 5; 2 4 6]
+        @test upright(3) == [6 4 2; 5 3 1]
+        @test upright(6) == [5 6; 3 4; 1 2]              # turned clockwise: 5 3 1 / 6 4 2
+        @test upright(8) == [2 1; 4 3; 6 5]              # counter-clockwise: 2 4 6 / 1 3 5
+        little(tag) = UInt8[0x49, 0x49, 0x2a, 0, 8, 0, 0, 0, 1, 0, tag, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0]
+        big(tag) = UInt8[0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8, 0, 1, 1, tag, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0]
+        @test PromptFlux.exif_orientation(little(0x12)) == PromptFlux.exif_orientation(big(0x12)) == 6
+        @test PromptFlux.exif_orientation(big(0x13)) == PromptFlux.exif_orientation(UInt8[0x4d]) == 1
     end
-    @test resize(reshape(UInt8[0, 100, 200, 250], 4, 1, 1), (2, 1), "box") == reshape(UInt8[50, 225], 2, 1, 1)
-    @test resize(reshape(UInt8[1, 2, 3, 4], 4, 1, 1), (2, 1), "nearest") == reshape(UInt8[2, 4], 2, 1, 1)
-    @test PromptFlux.centred_box((300, 200), (100, 100)) == (50.0, 0.0, 250.0, 200.0)
-    @test PromptFlux.contained_size((300, 200), (100, 100)) == (100, 67)
-    padded = InputSpec("padded", 8, 4, "gray", "pad", "bilinear", [0.5], [0.5])
-    tensor = image_tensor(fill(0xff, 5, 5, 3), padded)
-    @test tensor[:, 1, 1] == [-1, -1, 1, 1, 1, 1, -1, -1]
-end
 
-@testset "streaming from file to file" begin
-    description = small()
-    weights, images = random_weights(description), random_images(description, 2MICRO_BATCH + 1)
-    names = ["image_$i" for i in axes(images, 4)]
-    at(name) = joinpath(FOLDER, "run", name)
-    mkpath(at(""))
-    save_network(at("small.bson"), with_weights(description, weights); weights_sha256=PromptFlux.weights_digest(weights))
-    PromptFlux.write_tensors(at("tensors.h5"), description.input, images, names)
-    run(output; kernels="fast", kw...) = infer(; tensors=at("tensors.h5"), model=at("small.bson"), output=at(output),
-                                               micro_batch=MICRO_BATCH, kernels, device="cpu", kw...)
-    kept = ["image_20", "image_3"]
-    run("p.h5"; layers_of=kept)
-    run("plain.h5"; layers_of=kept, kernels="plain")
-    expected = with_weights(description, weights)(images)
-    for (name, kernels) in (("p.h5", "fast"), ("plain.h5", "plain"))
-        h5open(at(name)) do file
-            @test read(file["logits"]) ≈ expected rtol = 1e-5
-            @test read(file["probabilities"]) ≈ softmax(expected) rtol = 1e-5
-            @test read(file["names"]) == names
-            @test read(file["layer_images"]) == ["image_3", "image_20"]
-            @test size(file["layers/conv1"]) == (8, 10, 4, 2)
-            @test read(file["layers/dense2"]) ≈ expected[:, [3, 20]] rtol = 1e-5
-            @test read(attributes(file)["engine"]) == "flux"
-            @test read(attributes(file)["kernels"]) == kernels
-            @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
+    @testset "resize" begin
+        picture = rand(Xoshiro(6), UInt8, 9, 7, 3)
+        for filter in keys(PromptFlux.FILTERS)
+            @test resize(picture, (9, 7), filter) == picture
+            @test all(==(0x55), resize(fill(0x55, 31, 17, 1), (8, 40), filter))
         end
+        @test resize(reshape(UInt8[0, 100, 200, 250], 4, 1, 1), (2, 1), "box") == reshape(UInt8[50, 225], 2, 1, 1)
+        @test resize(reshape(UInt8[1, 2, 3, 4], 4, 1, 1), (2, 1), "nearest") == reshape(UInt8[2, 4], 2, 1, 1)
+        @test PromptFlux.centred_box((300, 200), (100, 100)) == (50.0, 0.0, 250.0, 200.0)
+        @test PromptFlux.contained_size((300, 200), (100, 100)) == (100, 67)
+        padded = InputSpec("padded", 8, 4, "gray", "pad", "bilinear", [0.5], [0.5])
+        tensor = image_tensor(fill(0xff, 5, 5, 3), padded)
+        @test tensor[:, 1, 1] == [-1, -1, 1, 1, 1, 1, -1, -1]
     end
-    # The kept layers are those of Flux's chain, whatever makes the logits.
-    layers_of(name) = h5open(file -> Dict(layer => read(file["layers"][layer]) for layer in keys(file["layers"])), at(name))
-    @test layers_of("p.h5") == layers_of("plain.h5")
-    run("again.h5"; layers_of=kept)
-    @test read(at("again.h5")) == read(at("p.h5"))
-    @test occursin("feature maps are asked of nobody", sentence(() -> run("no.h5"; layers_of=["nobody"])))
-    @test !isfile(at("no.h5"))
-    @test occursin("the device gpu is asked for", sentence(() -> run("no.h5"; device="gpu")))
-    @test occursin("not one of fast and plain", sentence(() -> run("no.h5"; kernels="slow")))
-    other = InputSpec("other", 10, 12, "gray", "pad", "bilinear", [0], [1])
-    PromptFlux.write_tensors(at("other.h5"), other, images, names)
-    @test occursin("wants name gray12x10", sentence(() -> PromptFlux.with_tensors((_...) -> 0, at("other.h5"), description)))
-end
+
+    @testset "streaming from file to file" begin
+        description = small()
+        weights, images = random_weights(description), random_images(description, 2MICRO_BATCH + 1)
+        names = ["image_$i" for i in axes(images, 4)]
+        at(name) = joinpath(FOLDER, "run", name)
+        mkpath(at(""))
+        save_network(
+            at("small.bson"),
+            with_weights(description, weights);
+            weights_sha256=PromptFlux.weights_digest(weights)
+        )
+        PromptFlux.write_tensors(at("tensors.h5"), description.input, images, names)
+        run(output; kernels="fast", kw...) =
+            infer(; tensors=at("tensors.h5"), model=at("small.bson"), output=at(output),
+                micro_batch=MICRO_BATCH, kernels, device="cpu", kw...)
+        kept = ["image_20", "image_3"]
+        run("p.h5"; layers_of=kept)
+        run("plain.h5"; layers_of=kept, kernels="plain")
+        expected = with_weights(description, weights)(images)
+        for (name, kernels) in (("p.h5", "fast"), ("plain.h5", "plain"))
+            h5open(at(name)) do file
+                @test read(file["logits"]) ≈ expected rtol = 1e-5
+                @test read(file["probabilities"]) ≈ softmax(expected) rtol = 1e-5
+                @test read(file["names"]) == names
+                @test read(file["layer_images"]) == ["image_3", "image_20"]
+                @test size(file["layers/conv1"]) == (8, 10, 4, 2)
+                @test read(file["layers/dense2"]) ≈ expected[:, [3, 20]] rtol = 1e-5
+                @test read(attributes(file)["engine"]) == "flux"
+                @test read(attributes(file)["kernels"]) == kernels
+                @test read(attributes(file)["weights_sha256"]) == PromptFlux.weights_digest(weights)
+            end
+        end
+        # The kept layers are those of Flux's chain, whatever makes the logits.
+        layers_of(name) =
+            h5open(file -> Dict(layer => read(file["layers"][layer]) for layer in keys(file["layers"])), at(name))
+        @test layers_of("p.h5") == layers_of("plain.h5")
+        run("again.h5"; layers_of=kept)
+        @test read(at("again.h5")) == read(at("p.h5"))
+        @test occursin("feature maps are asked of nobody", sentence(() -> run("no.h5"; layers_of=["nobody"])))
+        @test !isfile(at("no.h5"))
+        @test occursin("the device gpu is asked for", sentence(() -> run("no.h5"; device="gpu")))
+        @test occursin("not one of fast and plain", sentence(() -> run("no.h5"; kernels="slow")))
+        other = InputSpec("other", 10, 12, "gray", "pad", "bilinear", [0], [1])
+        PromptFlux.write_tensors(at("other.h5"), other, images, names)
+        @test occursin(
+            "wants name gray12x10",
+            sentence(() -> PromptFlux.with_tensors((_...) -> 0, at("other.h5"), description))
+        )
+    end
 
 end

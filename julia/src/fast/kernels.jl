@@ -153,7 +153,13 @@ function sum_taps!(conv::DirectConv, to, count, start, tile, group)
     GC.@preserve input sums weights offsets begin
         for position in 0:TILE:count-1
             position = max(min(position, count - TILE), 0)      # the last tile overlaps the one before
-            values = sum_tile(pointer(input, start + position + 1), tile_weights, pointer(offsets), length(offsets), tile_bias)
+            values = sum_tile(
+                pointer(input, start + position + 1),
+                tile_weights,
+                pointer(offsets),
+                length(offsets),
+                tile_bias
+            )
             output = pointer(sums, to + position + 1)
             for (place, vectors) in enumerate(finished(values, σ, tile_norm))
                 store!(output + (place - 1) * sizeof(Float32) * size(sums, 1), vectors)
@@ -194,7 +200,7 @@ end
     end
 
 @inline activated(::typeof(identity), vector) = vector
-@inline activated(::typeof(relu), vector) = vifelse(vector < 0f0, Floats(0f0), vector)   # NaN stays NaN
+@inline activated(::typeof(relu), vector) = vifelse(vector < 0.0f0, Floats(0.0f0), vector)   # NaN stays NaN
 @noinline activated(σ, vector) = Floats(ntuple(i -> σ(vector[i]), Val(FLOATS)))
 
 "From the sums to the output: pooling, and the ends of the rows are left out."
@@ -253,9 +259,9 @@ struct DirectPool{F}
 end
 
 DirectPool(layer::MaxPool{2,2}, outsize) =
-    DirectPool(larger, -Inf32, 1f0, layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
+    DirectPool(larger, -Inf32, 1.0f0, layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
 DirectPool(layer::MeanPool{2,2}, outsize) =
-    DirectPool(+, 0f0, 1f0 / prod(layer.k), layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
+    DirectPool(+, 0.0f0, 1.0f0 / prod(layer.k), layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
 
 function (pool::DirectPool)(image)
     (; combine, start, factor, output) = pool

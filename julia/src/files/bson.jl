@@ -27,9 +27,12 @@ function save_network(path, network::Network; weights_sha256)
 end
 
 "What `Flux.state` makes of the chain; layer by layer it need not be compiled for each new chain."
-state(network::Network) = (layers=NamedTuple(
-    Symbol(described.name) => Flux.state(layer) for (described, layer) in zip(network.description.layers, layers(network))
-),)
+state(network::Network) = (
+    layers=NamedTuple(
+        Symbol(described.name) => Flux.state(layer) for
+        (described, layer) in zip(network.description.layers, layers(network))
+    ),
+)
 
 "As [`load_model`](@ref), of a BSON file of this project."
 function load_bson(path)
@@ -69,11 +72,19 @@ Find the state of a chain in the content of a BSON file and name its arrays as `
 function state_weights(path, content, description::Description)
     found = [value for value in values(content) if value isa NamedFields && haskey(Dict(value), :layers)]
     length(found) == 1 ||
-        throw(StudyError("$path: $(length(found)) entries of the file are the state of a Flux chain; it should be " *
-                         "one, such as `BSON.@save \"model.bson\" state=Flux.state(model)` writes."))
+        throw(
+            StudyError(
+                "$path: $(length(found)) entries of the file are the state of a Flux chain; it should be " *
+                "one, such as `BSON.@save \"model.bson\" state=Flux.state(model)` writes."
+            )
+        )
     states = Dict(only(found))[:layers]
     length(states) == length(description.layers) ||
-        throw(StudyError("$path: the model has $(length(states)) layers, and $(description.source) has $(length(description.layers))."))
+        throw(
+            StudyError(
+                "$path: the model has $(length(states)) layers, and $(description.source) has $(length(description.layers))."
+            )
+        )
     return weights_of(Network(description), map(plain_state, states))
 end
 
@@ -124,5 +135,9 @@ end
 
 function plain_type(type)
     name = join(get(type, :name, ["type without a name"]), '.')
-    return get(() -> throw(Misfit("it holds a $name, and only arrays, numbers, texts and tuples are taken")), PLAIN_TYPES, name)
+    return get(
+        () -> throw(Misfit("it holds a $name, and only arrays, numbers, texts and tuples are taken")),
+        PLAIN_TYPES,
+        name
+    )
 end

@@ -14,7 +14,11 @@ function with_tensors(body, path, description::Description)
     open_hdf5(path, "tensors", TENSORS_FORMAT) do file
         images, made_for, wanted = file["images"], InputSpec(read_fields(file["input"])), description.input
         made_for == wanted ||
-            throw(StudyError("$path: the tensors were made for $(shown(made_for)); $(description.source) wants $(shown(wanted))."))
+            throw(
+                StudyError(
+                    "$path: the tensors were made for $(shown(made_for)); $(description.source) wants $(shown(wanted))."
+                )
+            )
         size(images)[1:3] == size(wanted) ||
             throw(StudyError("$path: an image has the size $(times(size(images)[1:3])), not $(times(size(wanted)))."))
         body(images, read_texts(file["names"]))
@@ -63,8 +67,9 @@ function with_predictions(body, path, description::Description, names, layer_ima
             write_texts(file, "layer_images", layer_images)
             group = create_group(file, "layers")
             count = length(layer_images)
-            datasets = count == 0 ? HDF5.Dataset[] :
-                       [numbers(group, layer.name, (layer.outsize..., count)) for layer in description.layers]
+            datasets =
+                count == 0 ? HDF5.Dataset[] :
+                [numbers(group, layer.name, (layer.outsize..., count)) for layer in description.layers]
             body((; logits, probabilities, layers=datasets))
         end
     end

@@ -18,8 +18,11 @@ function check_weights(weights, description::Description, path)
         if !haskey(found, name)
             push!(problems, "$path: $name is missing; $source wants it with the shape $(times(reverse(size_wanted))).")
         elseif size(found[name]) != size_wanted
-            push!(problems, "$path: $name has the shape $(times(reverse(size(found[name])))); " *
-                            "$source wants $(times(reverse(size_wanted))).")
+            push!(
+                problems,
+                "$path: $name has the shape $(times(reverse(size(found[name])))); " *
+                "$source wants $(times(reverse(size_wanted)))."
+            )
         elseif !all(isfinite, found[name])
             push!(problems, "$path: $name holds values that are not finite (NaN or infinite).")
         end
@@ -73,7 +76,8 @@ end
 
 "The description in a model file."
 load_description(path) =
-    endswith(path, ".bson") ? first(load_bson(path)) : open_hdf5(file -> read_description(file, path), path, "model", MODEL_FORMAT)
+    endswith(path, ".bson") ? first(load_bson(path)) :
+    open_hdf5(file -> read_description(file, path), path, "model", MODEL_FORMAT)
 
 """
     load_network(path) -> Network
@@ -96,15 +100,19 @@ function read_description(file, path)
         part = group["layers"][name]
         names = read_texts(part["parameter_names"])
         shapes = read_fields(part["parameters"])
-        merge(read_fields(part), Fields(
-            :name => name, :settings => read_fields(part["settings"]),
-            :parameter_names => names, :parameter_shapes => [shapes[Symbol(parameter)] for parameter in names],
-        ))
+        merge(
+            read_fields(part),
+            Fields(
+                :name => name, :settings => read_fields(part["settings"]),
+                :parameter_names => names, :parameter_shapes => [shapes[Symbol(parameter)] for parameter in names],
+            )
+        )
     end
-    return Description(Fields(
-        :name => text_attribute(group, "name"), :digest => text_attribute(file, "description_sha256"),
-        :input => read_fields(group["input"]), :layers => layers, :labels => read_texts(group["labels"]),
-    ), path)
+    return Description(
+        Fields(
+            :name => text_attribute(group, "name"), :digest => text_attribute(file, "description_sha256"),
+            :input => read_fields(group["input"]), :layers => layers, :labels => read_texts(group["labels"]),
+        ), path)
 end
 
 """
@@ -138,6 +146,9 @@ function write_description(group, description::Fields)
         write_fields(part, Fields(key => layer[key] for key in (:kind, :in_shape, :shape)))
         write_fields(create_group(part, "settings"), layer[:settings])
         write_texts(part, "parameter_names", String[layer[:parameter_names]...])
-        write_fields(create_group(part, "parameters"), Fields(Symbol.(layer[:parameter_names]) .=> layer[:parameter_shapes]))
+        write_fields(
+            create_group(part, "parameters"),
+            Fields(Symbol.(layer[:parameter_names]) .=> layer[:parameter_shapes])
+        )
     end
 end

@@ -1,6 +1,7 @@
 # The fully connected layer. PyTorch's weight [out, in] is (in, out) here, the transpose of Flux's.
 
-flux_layer(::Val{:dense}, layer) = Dense(only(layer.insize) => only(layer.outsize), activation(layer); init=Flux.zeros32)
+flux_layer(::Val{:dense}, layer) =
+    Dense(only(layer.insize) => only(layer.outsize), activation(layer); init=Flux.zeros32)
 
 torch_weights(::Type{<:Dense}, field) = ["weight" => transposed(field(:weight)), "bias" => field(:bias)]
 

@@ -19,7 +19,11 @@ include("reshape.jl")
 
 flux_layer(layer::LayerDescription) = flux_layer(Val(layer.kind), layer)
 flux_layer(::Val{kind}, layer) where {kind} =
-    throw(StudyError("the layer $(layer.name) is of the kind $kind, which this version of PromptFlux does not know; update it."))
+    throw(
+        StudyError(
+            "the layer $(layer.name) is of the kind $kind, which this version of PromptFlux does not know; update it."
+        )
+    )
 
 # A layer without parameters.
 torch_weights(layer, field) = []

@@ -37,9 +37,10 @@ with_package(decode, package, bytes) = Base.invokelatest(decode, Base.require(Pr
 
 # gamma=1: Pillow does not apply the file's gamma either. libpng's remarks on colour profiles
 # are not for the user.
-png_planes(bytes) = with_package(:PNGFiles, bytes) do PNGFiles, bytes
-    with_logger(() -> planes(PNGFiles.load(IOBuffer(bytes); gamma=1.0, expand_paletted=true)), NullLogger())
-end
+png_planes(bytes) =
+    with_package(:PNGFiles, bytes) do PNGFiles, bytes
+        with_logger(() -> planes(PNGFiles.load(IOBuffer(bytes); gamma=1.0, expand_paletted=true)), NullLogger())
+    end
 
 function jpeg_planes(bytes)
     # Asked for what it cannot do, libjpeg ends the process; so see first that it can.
@@ -90,7 +91,7 @@ function jpeg_segments(visit, bytes)
     position = 3
     while position + 3 <= length(bytes)
         bytes[position] == 0xff || throw(Misfit("its markers are damaged"))
-        marker = bytes[position + 1]
+        marker = bytes[position+1]
         marker == 0xff && (position += 1; continue)      # a fill byte
         marker == 0xda && return nothing                  # here the pixels begin
         stop = position + 1 + big_endian(bytes, position + 2, 2)

@@ -10,7 +10,7 @@ The tensor, width × height × channels, of an upright 8-bit RGB picture.
 function image_tensor(picture::Picture, input::InputSpec)
     fitted = fit(input.channels == "gray" ? gray(picture) : picture, input)
     channel(values) = reshape(values, 1, 1, :)
-    return (fitted ./ 255f0 .- channel(input.mean)) ./ channel(input.std)
+    return (fitted ./ 255.0f0 .- channel(input.mean)) ./ channel(input.std)
 end
 
 "ITU-R BT.601 luma in Pillow's fixed point."
