@@ -128,6 +128,15 @@ def choose_engines(wanted: str | Sequence[str], found: Mapping[str, Found]) -> t
     return engines, f"The classifiers run in {_titles(engines)} ({details})."
 
 
+def engines_schema() -> dict:
+    """What `engines` of config.yaml may be."""
+    some = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(ENGINES)}}
+    return {
+        "description": f"auto, or a list of {' and '.join(ENGINES)}",
+        "anyOf": [{"const": "auto"}, some],
+    }
+
+
 def _titles(engines: Sequence[Engine]) -> str:
     return " and in ".join(engine.title for engine in engines)
 

@@ -22,10 +22,10 @@ from promptflux.paths import HERE, Results
 from promptflux.schema import Schema
 from promptflux.study.batches import OWN_IMAGES_PER_BATCH, batches, prompts_per_job
 from promptflux.study.config import find, overlay
-from promptflux.study.engines import ENGINES
+from promptflux.study.engines import engines_schema
 from promptflux.study.own_images import OwnImage, list_images
 
-SCHEMA = Schema("config", {"engine": {"enum": list(ENGINES)}})
+SCHEMA = Schema("config", {"engines": engines_schema()})
 
 
 @dataclass(frozen=True)
