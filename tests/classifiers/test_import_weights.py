@@ -14,7 +14,7 @@ from torch import nn
 
 from promptflux.classifiers.network import Network, untrained_weights
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import load_weights, save_weights
+from promptflux.classifiers.weights import load_model, load_weights, save_weights
 from promptflux.errors import StudyError
 
 
@@ -52,8 +52,7 @@ def run(spec_path, weights):
     import_weights.main(
         spec=str(spec_path),
         weights=None if weights is None else str(weights),
-        classifier=spec_path.stem,
-        output=str(out / "w.h5"),
+        model=str(out / "w.h5"),
         architecture=str(out / "architecture.txt"),
     )
     return out
@@ -78,6 +77,9 @@ def test_a_seed(tmp_path):
     weights = load_weights(out / "w.h5", spec)
     wanted = untrained_weights(spec, 1)
     assert all(np.array_equal(weights[name], wanted[name]) for name in wanted)
+    description, in_the_model = load_model(out / "w.h5")
+    assert description.to_dict() == spec.to_dict()
+    assert all(np.array_equal(in_the_model[name], wanted[name]) for name in wanted)
     text = (out / "architecture.txt").read_text()
     assert "(conv1): Conv2d(1, 4, kernel_size=(3, 3), stride=(1, 1))" in text
     assert [line.split() for line in text.splitlines()[-10:]] == [

@@ -9,20 +9,19 @@ import pytest
 import torch
 from support.specs import write_spec
 
+from promptflux.classifiers.inference import resolve
 from promptflux.classifiers.network import Network, untrained_weights
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import load_weights, save_weights, weights_digest
+from promptflux.classifiers.weights import load_model, save_model, weights_digest
 from promptflux.errors import StudyError
 from promptflux.files.predictions import open_predictions
 from promptflux.files.tensors import write_tensors
-from promptflux.files.whole import sha256_of_file
 
 
 def make(tmp_path, images: np.ndarray, name="batch", **changes):
-    """A spec, its untrained weights and a tensors file of `images` [N, C, H, W]."""
-    path = write_spec(tmp_path, **changes)
-    spec = load_spec(path)
-    save_weights(tmp_path / "w.h5", untrained_weights(spec, 1), spec.name)
+    """The model file of a spec with untrained weights, and a tensors file of `images` [N, C, H, W]."""
+    spec = load_spec(write_spec(tmp_path, **changes))
+    save_model(tmp_path / "small.h5", untrained_weights(spec, 1), spec)
     names = [f"{name}_{index}" for index in range(len(images))]
     with write_tensors(tmp_path / f"{name}.h5", spec.input, names) as writer:
         for image in images:
@@ -33,13 +32,11 @@ def make(tmp_path, images: np.ndarray, name="batch", **changes):
 def infer(tmp_path, name="batch", layers_of=(), output="p.h5", **options):
     infer_torch.main(
         tensors=str(tmp_path / f"{name}.h5"),
-        spec=str(tmp_path / "small.yaml"),
-        weights=str(tmp_path / "w.h5"),
+        model=str(tmp_path / "small.h5"),
         layers_of=list(layers_of),
-        classifier="small",
-        output=str(tmp_path / output),
+        predictions=str(tmp_path / output),
         device="cpu",
-        **options,
+        **{"micro_batch": 16, "threads": 2, **options},
     )
     return tmp_path / output
 
@@ -63,7 +60,7 @@ def test_the_file_holds_what_the_contract_says(tmp_path, images):
             "engine": "torch",
             "device": "cpu",
             "classifier": "small",
-            "spec_sha256": sha256_of_file(tmp_path / "small.yaml"),
+            "description_sha256": spec.digest,
             "weights_sha256": weights_digest(untrained_weights(spec, 1)),
         }
         assert (file["logits"].shape, file["logits"].dtype) == ((37, 3), np.dtype("<f4"))
@@ -78,8 +75,8 @@ def test_the_file_holds_what_the_contract_says(tmp_path, images):
 
 def test_the_numbers_are_those_of_the_network(tmp_path, images):
     names = make(tmp_path, images)
-    spec = load_spec(tmp_path / "small.yaml")
-    network = Network(spec).load(load_weights(tmp_path / "w.h5", spec)).eval()
+    description, weights = load_model(tmp_path / "small.h5")
+    network = Network(description).load(weights).eval()
     with torch.no_grad():
         outputs = {name: values.numpy() for name, values in network.outputs(torch.from_numpy(images))}
     with open_predictions(infer(tmp_path, layers_of=names)) as batch:
@@ -135,8 +132,10 @@ def test_no_layers_are_kept_if_none_are_asked_for(tmp_path, images):
 
 def test_tensors_of_another_input(tmp_path, images):
     make(tmp_path, images[:2])
-    write_spec(tmp_path, input={"name": "gray12x10", "size": [12, 10], "channels": "gray", "mean": [0.5]})
-    with pytest.raises(StudyError, match=r"batch.h5.*small.yaml wants.*mean=\(0.5,\)"):
+    other = {"name": "gray12x10", "size": [12, 10], "channels": "gray", "mean": [0.5]}
+    spec = load_spec(write_spec(tmp_path, input=other))
+    save_model(tmp_path / "small.h5", untrained_weights(spec, 1), spec)
+    with pytest.raises(StudyError, match=r"batch.h5.*small.h5 wants.*mean=\(0.5,\)"):
         infer(tmp_path)
 
 
@@ -148,7 +147,9 @@ def test_layers_of_an_image_that_is_not_there(tmp_path, images):
 
 def test_weights_of_another_network(tmp_path, images):
     make(tmp_path, images[:2])
-    write_spec(tmp_path, labels=["a", "b"], layers=["flatten", {"dense": 2}])
+    weights = untrained_weights(load_spec(tmp_path / "small.yaml"), 1)
+    other = load_spec(write_spec(tmp_path, labels=["a", "b"], layers=["flatten", {"dense": 2}]))
+    save_model(tmp_path / "small.h5", weights, other)
     with pytest.raises(StudyError, match="dense1/weight has the shape 8×120.*wants 2×120"):
         infer(tmp_path)
 
@@ -159,7 +160,7 @@ def test_an_overflow_is_named(tmp_path, images):
     weights = untrained_weights(spec, 1)
     weights["dense1/weight"][:] = 3e38
     weights["dense2/weight"][:] = 3e38
-    save_weights(tmp_path / "w.h5", weights, "small")
+    save_model(tmp_path / "small.h5", weights, spec)
     with pytest.raises(StudyError, match="batch_0 that are not finite"):
         infer(tmp_path)
     assert not (tmp_path / "p.h5").exists()
@@ -169,16 +170,16 @@ def test_a_device_that_is_not_there(tmp_path, images):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(StudyError, match="'cuda' is asked for"):
-        infer_torch.resolve("cuda")
-    assert infer_torch.resolve("auto").type in ("cpu", "mps")
+        resolve("cuda")
+    assert resolve("auto").type in ("cpu", "mps")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_agrees_with_the_cpu(tmp_path, images):
     make(tmp_path, images)
-    on_gpu = infer_torch.resolve("cuda")
-    spec = load_spec(tmp_path / "small.yaml")
-    network = Network(spec).load(load_weights(tmp_path / "w.h5", spec)).eval()
+    on_gpu = resolve("cuda")
+    description, weights = load_model(tmp_path / "small.h5")
+    network = Network(description).load(weights).eval()
     with torch.inference_mode():
         wanted = network(torch.from_numpy(images))
         found = network.to(on_gpu)(torch.from_numpy(images).to(on_gpu)).cpu()

@@ -12,7 +12,7 @@ from support.specs import write_spec
 
 from promptflux.classifiers.network import untrained_weights
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import save_weights, weights_digest
+from promptflux.classifiers.weights import save_model, weights_digest
 from promptflux.errors import StudyError
 from promptflux.files.tensors import write_tensors
 
@@ -42,22 +42,22 @@ class Engines:
             self.weights[f"batchnorm1/{name}"] = rng.uniform(0.5, 1.5, 4).astype(np.float32)
         self.images = rng.random((20, 1, 12, 12), dtype=np.float32)
 
-    def run(self, output, images=None, weights=None, layers_of=("image_0", "image_17"), spec=None):
+    def run(self, output, images=None, weights=None, layers_of=("image_0", "image_17")):
         images = self.images if images is None else images
         weights = self.weights if weights is None else weights
         names = [f"image_{index}" for index in range(len(images))]
         with write_tensors(self.folder / "t.h5", self.spec.input, names) as writer:
             for image in images:
                 writer.add(image, "", (12, 12), "L", "")
-        save_weights(self.folder / "w.h5", weights, "small")
+        save_model(self.folder / "small.h5", weights, self.spec)
         path = self.folder / output
         infer_torch.main(
             tensors=str(self.folder / "t.h5"),
-            spec=str(spec or self.spec.path),
-            weights=str(self.folder / "w.h5"),
+            model=str(self.folder / "small.h5"),
             layers_of=list(layers_of),
-            classifier="small",
-            output=str(path),
+            predictions=str(path),
+            micro_batch=16,
+            threads=2,
             device="cpu",
         )
         with h5py.File(path, "r+") as file:  # the faulty engine does not know of its fault
@@ -67,10 +67,12 @@ class Engines:
     def compare(self, flux, torch=None):
         parity.main(
             classifier="small",
-            flux=[flux] if isinstance(flux, str) else flux,
-            torch=[torch or self.run("torch.h5")] if not isinstance(torch, list) else torch,
+            titles=["Flux", "PyTorch"],
+            predictions=[flux] if isinstance(flux, str) else flux,
+            reference=[torch or self.run("torch.h5")] if not isinstance(torch, list) else torch,
             table=str(self.folder / "parity.tsv"),
             figure=str(self.folder / "parity.png"),
+            style={"dpi": 130},
         )
 
     def table(self):
@@ -252,10 +254,10 @@ def test_files_of_different_runs_are_not_compared(engines):
     with pytest.raises(StudyError, match="differ in layer_images"):
         engines.compare(other, torch)
     flux = engines.run("flux.h5")
-    for attribute in ("weights_sha256", "spec_sha256"):
+    for attribute in ("weights_sha256", "description_sha256"):
         with h5py.File(flux, "r+") as file:
             file.attrs[attribute] = "another"
-        with pytest.raises(StudyError, match=f"{attribute} another.*different networks|different networks"):
+        with pytest.raises(StudyError, match=f"the {attribute} another.*different networks"):
             engines.compare(flux, torch)
 
 

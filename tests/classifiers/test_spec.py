@@ -53,7 +53,7 @@ def test_the_input_can_be_a_name(tmp_path):
 
 
 def test_reading_a_spec_does_not_import_torch(tmp_path):
-    code = f"import sys; from promptflux.spec import load_spec; load_spec({str(write_spec(tmp_path))!r})"
+    code = f"import sys; from promptflux.classifiers.spec import load_spec; load_spec({str(write_spec(tmp_path))!r})"
     code += "; sys.exit('torch' in sys.modules)"
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
@@ -214,7 +214,7 @@ specs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=specs)
 def test_shapes_are_those_of_pytorch(tmp_path, parts):
     """For random specs: each layer has the predicted shape, and what is refused PyTorch refuses too."""

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import generate
 import numpy as np
@@ -12,6 +13,7 @@ from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
 from promptflux.images.provenance import read_provenance
+from promptflux.paths import Results
 from promptflux.study.study import load_study
 
 
@@ -33,15 +35,18 @@ class Study:
             {"prompts": str(table), "classifiers": [], "generator": settings}, [self.folder, WORKFLOW]
         )
         names = only or list(study.prompt_of_image)
-        paths = [self.folder / "images" / f"{name}.png" for name in names]
+        results = Results(f"{self.folder}/")
         generate.main(
             prompts=str(table),
             settings=study.generator.settings(),
-            images=names,
-            folder=str(self.folder / "images"),
-            checksums=str(self.folder / "checksums" / "prompts.sha256"),
+            names=names,
+            checksums=results.checksums("prompts"),
         )
-        return {path.stem: path.read_bytes() for path in paths}
+        return {name: Path(results.image(name)).read_bytes() for name in names}
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "results" / "images"
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ def pixels(path) -> np.ndarray:
 
 def test_images_are_rgb_pngs_that_tell_their_provenance(study):
     study.make(ROWS)
-    with Image.open(study.folder / "images/city_2.png") as image:
+    with Image.open(study.images / "city_2.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (32, 32))
         provenance = json.loads(image.text["promptflux"])
     recipe, made_with = provenance["recipe"], provenance["made_with"]
@@ -86,12 +91,12 @@ def test_an_image_does_not_depend_on_its_neighbours(study, tmp_path, tiny_model)
 
 def test_images_differ_between_seeds_and_prompts(study):
     images = study.make(ROWS)
-    assert len({pixels(study.folder / "images" / f"{name}.png").tobytes() for name in images}) == len(images)
+    assert len({pixels(study.images / f"{name}.png").tobytes() for name in images}) == len(images)
 
 
 def test_what_would_be_made_anyway_is_kept(study):
     first = study.make(ROWS)
-    times = {path: path.stat().st_mtime_ns for path in (study.folder / "images").iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in (study.images).iterdir()}
     second = study.make({"new": "a new prompt", **ROWS, "sea": "another sea"})
     changed = {name for name in first if first[name] != second[name]}
     assert changed == {"sea_1", "sea_2"}
@@ -106,7 +111,7 @@ def test_a_changed_setting_makes_all_again(study):
 
 def test_a_broken_image_is_made_again(study):
     first = study.make(ROWS)
-    path = study.folder / "images/sea_1.png"
+    path = study.images / "sea_1.png"
     path.write_bytes(first["sea_1"][:200])
     assert study.make(ROWS) == first
 
@@ -115,9 +120,9 @@ def test_the_model_counts_by_its_contents_not_its_place(study, tmp_path):
     first = study.make(ROWS)
     study.model = shutil.copytree(study.model, tmp_path / "moved")
     os.utime(study.model / "model_index.json")
-    time = (study.folder / "images/sea_1.png").stat().st_mtime_ns
+    time = (study.images / "sea_1.png").stat().st_mtime_ns
     assert study.make(ROWS) == first
-    assert (study.folder / "images/sea_1.png").stat().st_mtime_ns == time
+    assert (study.images / "sea_1.png").stat().st_mtime_ns == time
 
 
 def test_hostile_prompts_are_only_text(study):
@@ -128,7 +133,7 @@ def test_hostile_prompts_are_only_text(study):
     }
     images = study.make(hostile)
     assert len(images) == 6
-    provenance = read_provenance(study.folder / "images/quotes_1.png")
+    provenance = read_provenance(study.images / "quotes_1.png")
     assert provenance["recipe"]["prompt"] == hostile["quotes"]
     assert not (study.folder / "owned").exists()
 
@@ -143,7 +148,7 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(study, tmp_path):
     (study.model / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StudyError, match="cannot be loaded"):
         study.make(ROWS)
-    assert not (study.folder / "images").exists() or not list((study.folder / "images").iterdir())
+    assert not (study.images).exists() or not list((study.images).iterdir())
 
 
 def test_a_device_that_is_not_there_is_a_sentence(study):

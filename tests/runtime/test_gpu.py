@@ -13,7 +13,7 @@ from promptflux.runtime.gpu import LOCKS, visible_gpus
 PYTHON = """\
 import os, sys
 sys.path.insert(0, {scripts!r})
-from promptflux.gpu import claim_gpu
+from promptflux.runtime.gpu import claim_gpu
 claim_gpu({wanted})
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 input()
@@ -64,7 +64,7 @@ def claim():
         job.wait()
 
 
-def test_slurms_choice_is_minded(uuids, monkeypatch):
+def test_slurms_choice_is_respected(uuids, monkeypatch):
     assert visible_gpus() == uuids
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert visible_gpus() == uuids[1:]

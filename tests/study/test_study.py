@@ -40,7 +40,7 @@ def test_the_default_config_names_every_key_of_the_schema():
     defaults = yaml.safe_load((WORKFLOW / "config.yaml").read_text())
     schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     assert set(defaults) == set(schema["properties"])
-    for key in ("generator", "figures"):
+    for key in ("generator", "inference", "figures"):
         assert set(defaults[key]) == set(schema["properties"][key]["properties"])
 
 
