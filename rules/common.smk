@@ -121,7 +121,8 @@ def code_of(script, *data):
 
 def julia_code_of(script):
     """The same of a script of julia/, which runs with the whole package."""
-    return julia_digest([JULIA / script, JULIA / "activate.jl", *JULIA.glob("src/**/*.jl")])
+    package = [*JULIA.glob("src/**/*.jl"), *JULIA.glob("ext/*.jl")]
+    return julia_digest([JULIA / script, JULIA / "activate.jl", *package])
 
 
 def code_of_engine(engine):

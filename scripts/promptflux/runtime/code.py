@@ -7,10 +7,11 @@ another version of Python.
 
 import ast
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+
+from promptflux.runtime.julia_code import plain_julia
 
 # Of a package whose entries are found in a folder, all modules count: see `promptflux.registry`.
 REGISTRY = "promptflux.registry"
@@ -29,7 +30,7 @@ def python_digest(script: str | Path, roots: Sequence[str | Path], data: Iterabl
 
 def julia_digest(files: Iterable[str | Path]) -> str:
     """A digest of Julia files; the order of `files` does not matter."""
-    parts = [f"{Path(path).name}\n{_plain_julia(Path(path).read_text(encoding='utf-8'))}" for path in files]
+    parts = [f"{Path(path).name}\n{plain_julia(Path(path).read_text(encoding='utf-8'))!a}" for path in files]
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
@@ -52,52 +53,66 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _imports(path: Path, roots: tuple[Path, ...]) -> list[Path]:
     """The files below `roots` that a file imports, at its top or inside its functions."""
-    found: list[Path] = []
-    for name in _imported_names(_tree(path)):
-        for root in roots:
-            module = root.joinpath(*name.split("."))
-            for candidate in (module.with_suffix(".py"), module / "__init__.py"):
-                if candidate.is_file():
-                    found.append(candidate)
-    for package in _registered(_tree(path)):
-        for root in roots:
-            found += root.joinpath(*package.split(".")).glob("*.py")
-    return found
+    tree = _tree(path)
+    modules = [folder.joinpath(*names) for folder, names in _imported(tree, path, roots)]
+    files = [file for module in modules for file in (module.with_suffix(".py"), module / "__init__.py")]
+    packages = [root.joinpath(*package.split(".")) for package in _registered(tree, path) for root in roots]
+    entries = [
+        file for package in packages for end in ("*.py", "*/__init__.py") for file in package.glob(end)
+    ]
+    return [file for file in files if file.is_file()] + entries
 
 
-def _imported_names(tree: ast.Module) -> Iterator[str]:
-    """Every module that may be meant by an import, the packages around it included."""
+def _imported(tree: ast.Module, path: Path, roots: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """Every module that may be meant by an import, the packages around it included: a folder, and the way from it."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        folders = roots
+        if isinstance(node, ast.ImportFrom):
+            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
+            if node.level:
+                folders = [path.parents[node.level - 1]]
+                yield folders[0], []
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
             continue
         for name in names:
             parts = name.split(".")
-            yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+            yield from ((folder, parts[: end + 1]) for folder in folders for end in range(len(parts)))
 
 
-def _registered(tree: ast.Module) -> Iterator[str]:
+def _registered(tree: ast.Module, path: Path) -> Iterator[str]:
     """The packages that a module takes its entries from: the first argument of `registry`'s functions."""
-    functions = {
-        alias.asname or alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == REGISTRY
-        for alias in node.names
-    }
+    package, _, module = REGISTRY.rpartition(".")
+    functions, modules = set(), set()
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=package), *_]) if (
-                name in functions
-            ):
-                yield str(package)
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if node.module == REGISTRY:
+                    functions.add(alias.asname or alias.name)
+                elif (node.module, alias.name) == (package, module):
+                    modules.add(alias.asname or alias.name)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        match call.func:
+            case ast.Name(id=name) if name in functions:
+                pass
+            case ast.Attribute(value=ast.Name(id=name)) if name in modules:
+                pass
+            case _:
+                continue
+        match call.args:
+            case [ast.Constant(value=str(text)), *_]:
+                yield text
+            case _:
+                raise ValueError(
+                    f"{path}, line {call.lineno}: the first argument must be the package's name as a text, "
+                    f"so that what its modules do is known without running them."
+                )
 
 
 @cache
 def _module_digest(path: Path) -> str:
-    return hashlib.sha256(repr(_shape_of(_tree(path))).encode()).hexdigest()
+    return hashlib.sha256(ascii(_shape_of(_tree(path))).encode()).hexdigest()
 
 
 def _shape_of(node: object) -> object:
@@ -122,32 +137,3 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-# A text of Julia, a comment, or white space.
-_JULIA = re.compile(
-    r'''(?P<text>"""(?:\\.|(?!""").)*"""|"(?:\\.|[^"\\])*")'''
-    r"|(?P<comment>#=.*?=#|#[^\n]*)"
-    r"|(?P<space>\s+)",
-    re.DOTALL,
-)
-
-
-def _plain_julia(source: str) -> str:
-    """Julia code without comments, docstrings and the width of its white space."""
-
-    def kept(match: re.Match) -> str:
-        if match["space"] is not None:
-            return "\n" if "\n" in match["space"] else " "
-        if match["text"] is not None and not _begins_a_line(match):
-            return match["text"]
-        return ""
-
-    return re.sub(r"\n+", "\n", re.sub(r" *\n *", "\n", _JULIA.sub(kept, source))).strip()
-
-
-def _begins_a_line(match: re.Match) -> bool:
-    """Whether a text stands alone on its lines, which makes it a docstring."""
-    before = match.string[: match.start()].rpartition("\n")[2]
-    after = match.string[match.end() :].partition("\n")[0]
-    return not before.strip() and not after.strip()
