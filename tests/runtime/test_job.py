@@ -1,0 +1,186 @@
+"""How a script meets Snakemake: what `main` is called with, and how a job ends."""
+
+import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import pytest
+from support.workflow import WORKFLOW
+
+from promptflux.errors import StudyError
+from promptflux.runtime.job import arguments, note, run
+
+
+@pytest.fixture
+def rule(tmp_path):
+    """A stand-in for the object that Snakemake gives to a script, which has dictionaries where that has lists with names."""
+
+    def rule(inputs=None, outputs=None, params=None, wildcards=None, threads=1, log=True, resources=None):
+        return SimpleNamespace(
+            rule="any",
+            input=inputs or {},
+            output=outputs or {},
+            params=params or {},
+            wildcards=wildcards or {},
+            threads=threads,
+            log=[str(tmp_path / "any.log")] if log else [],
+            resources=resources or {},
+        )
+
+    return rule
+
+
+def test_each_parameter_gets_what_the_rule_has_under_its_name(rule):
+    def main(*, images, model, table, style, classifier, threads):
+        raise AssertionError("it is not to be called")
+
+    snakemake = rule(
+        {"images": ["a.png", "b.png"], "model": "m.h5", "another": "x"},
+        {"table": "t.tsv"},
+        {"style": {"dpi": 30}, "code": "0123"},
+        {"classifier": "small"},
+        threads=3,
+    )
+    assert arguments(main, snakemake) == {
+        "images": ["a.png", "b.png"],
+        "model": "m.h5",
+        "table": "t.tsv",
+        "style": {"dpi": 30},
+        "classifier": "small",
+        "threads": 3,
+    }
+
+
+def test_what_the_rule_does_not_have_keeps_its_default(rule):
+    def main(*, model, device="auto", weights=None): ...
+
+    assert arguments(main, rule({"model": "m.h5"})) == {"model": "m.h5"}
+
+
+def test_an_empty_list_is_none_where_that_is_the_default(rule):
+    def main(*, weights=None, own, names=()): ...
+
+    found = arguments(main, rule({"weights": [], "own": []}, params={"names": []}))
+    assert found == {"weights": None, "own": [], "names": []}
+
+
+def test_a_name_that_is_nowhere_is_an_error(rule):
+    def main(*, model, table): ...
+
+    with pytest.raises(TypeError, match="rule any: table is in 0 places of it, not in one"):
+        arguments(main, rule({"model": "m.h5"}))
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"inputs": {"model": "a"}, "outputs": {"model": "b"}},
+        {"inputs": {"model": "a"}, "params": {"model": "b"}},
+        {"params": {"model": "a"}, "wildcards": {"model": "b"}},
+        {"inputs": {"model": "a"}, "outputs": {"model": "b"}, "params": {"model": None}},
+    ],
+)
+def test_a_name_in_several_places_is_an_error(rule, places):
+    def main(*, model="a default"): ...
+
+    with pytest.raises(TypeError, match=f"rule any: model is in {len(places)} places"):
+        arguments(main, rule(**places))
+
+
+def test_a_param_called_threads_is_an_error(rule):
+    def main(*, threads): ...
+
+    with pytest.raises(TypeError, match="threads is in 2 places"):
+        arguments(main, rule(params={"threads": 4}))
+
+
+def test_what_is_noted_goes_to_the_terminal_and_to_the_log(rule, tmp_path, capsys):
+    run(lambda: note("a 🌲 of $5"), rule())
+    assert capsys.readouterr().err == "a 🌲 of $5\n"
+    assert (tmp_path / "any.log").read_text(encoding="utf-8") == "a 🌲 of $5\n"
+    note("afterwards")
+    assert "afterwards" not in (tmp_path / "any.log").read_text(encoding="utf-8")
+
+
+def test_a_mistake_of_the_user_ends_the_job_with_its_sentences(rule, tmp_path, capsys):
+    def main():
+        raise StudyError("a.png is empty.", "b.png is damaged.")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main, rule())
+    assert ended.value.code == 1
+    printed = capsys.readouterr().err
+    assert printed == "error: a.png is empty.\nb.png is damaged.\n"
+    assert (tmp_path / "any.log").read_text(encoding="utf-8") == printed
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(rule):
+    def main():
+        raise KeyError("a bug")
+
+    terminal = sys.stderr
+    with pytest.raises(KeyError, match="a bug"):
+        run(main, rule())
+    assert sys.stderr is terminal
+
+
+def test_a_rule_without_a_log_runs(rule, capsys):
+    run(lambda: note("said"), rule(log=False))
+    assert capsys.readouterr().err == "said\n"
+
+
+def test_a_job_that_wants_no_gpu_gets_none(rule, monkeypatch):
+    import os
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    seen = []
+    run(lambda: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]), rule())
+    run(lambda: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]), rule(resources={"gpu": 0}))
+    assert seen == ["0,1", ""]
+
+
+def test_snakemake_itself_hands_over_what_the_test_thinks(tmp_path):
+    """One real rule: its names reach `main`, its mistake is a sentence in the log and ends the run."""
+    (tmp_path / "Snakefile").write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(WORKFLOW / "scripts")!r})
+
+            rule any:
+                input: images=["Snakefile", "script.py"], weights=[]
+                output: table="{{name}}.tsv"
+                params: names=["a $5", "b"]
+                log: "{{name}}.log"
+                threads: 2
+                script: "script.py"
+            """
+        )
+    )
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(
+            """
+            from promptflux.errors import StudyError
+            from promptflux.runtime.job import run
+
+            def main(*, images, table, names, name, threads, weights=None, device="auto"):
+                if name == "bad":
+                    raise StudyError("bad is no good name.")
+                with open(table, "w") as file:
+                    print(list(images), list(names), name, threads, weights, device, file=file)
+
+            if "snakemake" in globals():
+                run(main, snakemake)
+            """
+        )
+    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--keep-going", "good.tsv", "bad.tsv"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 1
+    assert (tmp_path / "good.tsv").read_text() == (
+        "['Snakefile', 'script.py'] ['a $5', 'b'] good 2 None auto\n"
+    )
+    assert "error: bad is no good name." in finished.stderr
+    assert (tmp_path / "bad.log").read_text() == "error: bad is no good name.\n"
+    assert not (tmp_path / "bad.tsv").exists()
