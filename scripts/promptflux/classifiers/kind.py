@@ -57,6 +57,7 @@ class Kind:
     required. defaults: setting -> value. shorthand: the setting that a bare value is, as in
     `maxpool: 2`. written: an example for messages. suspect: what to look at first where a
     layer of this kind is the first in which two engines differ. activates: whether an
+    activation may follow inside of the layer. No name ends in a digit, as a layer's number follows it.
     """
 
     name: str
