@@ -61,6 +61,7 @@ def test_the_file_holds_what_the_contract_says(tmp_path, images):
             "device": "cpu",
             "classifier": "small",
             "description_sha256": spec.digest,
+            "kernels": "plain",
             "weights_sha256": weights_digest(untrained_weights(spec, 1)),
         }
         assert (file["logits"].shape, file["logits"].dtype) == ((37, 3), np.dtype("<f4"))

@@ -10,7 +10,14 @@ from support.specs import write_spec
 
 from promptflux.classifiers.network import Network, untrained_weights
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import load_weights, save_weights, weights_digest
+from promptflux.classifiers.weights import (
+    load_description,
+    load_model,
+    load_weights,
+    save_model,
+    save_weights,
+    weights_digest,
+)
 from promptflux.errors import StudyError
 
 
@@ -108,6 +115,95 @@ def test_a_weights_file_holds_what_the_contract_says(spec, tmp_path):
     assert all(np.array_equal(loaded[name], weights[name]) for name in weights)
     save_weights(tmp_path / "again.h5", weights, "small")
     assert path.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+def test_a_model_file_holds_what_the_contract_says(spec, tmp_path):
+    """What Julia reads, as HDF5's own types: it parses nothing."""
+    path, weights = tmp_path / "m.h5", untrained_weights(spec, 1)
+    save_model(path, weights, spec)
+    with h5py.File(path) as file:
+        assert dict(file.attrs) == {
+            "format": "promptflux model 1",
+            "classifier": "small",
+            "description_sha256": spec.digest,
+            "weights_sha256": weights_digest(weights),
+        }
+        assert file["conv2/weight"].shape == (6, 4, 3, 3)
+        description = file["description"]
+        assert description.attrs["name"] == "small"
+        assert list(description["labels"].asstr()) == ["forest", "city", "a desert"]
+        assert list(description["layer_names"].asstr()) == [layer.name for layer in spec.layers]
+        assert description["input"].attrs["channels"] == "gray"
+        assert description["input"].attrs["height"] == 12
+        conv = description["layers/conv2"]
+        assert (conv.attrs["kind"], conv.attrs["in_shape"].tolist()) == ("conv", [4, 5, 4])
+        assert conv.attrs["shape"].tolist() == [6, 5, 4]
+        assert conv["settings"].attrs["padding"].tolist() == [1, 1]
+        assert conv["settings"].attrs["activation"] == "identity"
+        assert conv["settings"].attrs["bias"] == 0
+        assert list(conv["parameter_names"].asstr()) == ["weight"]
+        assert conv["parameters"].attrs["weight"].tolist() == [6, 4, 3, 3]
+        assert description["layers/batchnorm1/settings"].attrs["eps"] == 1e-5
+        assert description["layers/dropout1/settings"].attrs["p"] == 0.5
+        running = ["weight", "bias", "running_mean", "running_var"]
+        assert list(description["layers/batchnorm1/parameter_names"].asstr()) == running
+        assert len(description["layers/flatten1/parameter_names"]) == 0
+    save_model(tmp_path / "again.h5", weights, spec)
+    assert path.read_bytes() == (tmp_path / "again.h5").read_bytes()
+
+
+def test_a_model_comes_back_as_it_was(spec, tmp_path):
+    weights = untrained_weights(spec, 1)
+    save_model(tmp_path / "m.h5", weights, spec)
+    description, loaded = load_model(tmp_path / "m.h5")
+    assert description.to_dict() == spec.to_dict() == load_description(tmp_path / "m.h5").to_dict()
+    assert description.digest == spec.digest
+    assert description.layers == spec.layers
+    assert description.source == str(tmp_path / "m.h5")
+    assert list(loaded) == list(weights)
+    images = torch.rand(3, 1, 12, 10)
+    with torch.no_grad():
+        ours, theirs = (Network(it).load(weights).eval()(images) for it in (description, spec))
+    assert torch.equal(ours, theirs)
+
+
+def test_the_digest_of_a_description_is_that_of_the_network(tmp_path, spec):
+    """Where a spec lies, what it says of itself and where its weights come from is no part of the network."""
+    (tmp_path / "elsewhere").mkdir()
+    moved = write_spec(tmp_path / "elsewhere", description="Other words.", weights={"seed": 2})
+    assert load_spec(moved).digest == spec.digest
+    for changes in ({"labels": ["a", "b", "c"]}, {"layers": ["flatten", {"dense": 3}]}, {"input": "rgb8"}):
+        assert load_spec(write_spec(tmp_path, **changes)).digest != spec.digest
+
+
+def test_a_model_file_is_a_weights_file_but_not_the_other_way(spec, tmp_path):
+    weights = untrained_weights(spec, 1)
+    save_model(tmp_path / "m.h5", weights, spec)
+    save_weights(tmp_path / "w.h5", weights, "small")
+    loaded = load_weights(tmp_path / "m.h5", spec)
+    assert all(np.array_equal(loaded[name], weights[name]) for name in weights)
+    with pytest.raises(StudyError, match="w.h5: this is not a model file"):
+        load_model(tmp_path / "w.h5")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.__delitem__("description/labels"),
+        lambda file: file.__delitem__("description/layers/conv1"),
+        lambda file: file["description/layers/conv1"].attrs.__delitem__("shape"),
+        lambda file: file["description/layers/dense1/parameters"].attrs.modify("weight", [8, 119]),
+        lambda file: file.__delitem__("description"),
+        lambda file: file.__delitem__("conv1/weight"),
+        lambda file: file["conv1/bias"].write_direct(np.ones(4, np.float32)),
+    ],
+)
+def test_a_damaged_model_is_a_sentence(spec, tmp_path, damage):
+    save_model(tmp_path / "m.h5", untrained_weights(spec, 1), spec)
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        damage(file)
+    with pytest.raises(StudyError, match="m.h5"):
+        load_model(tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,48 @@ def test_without_layers_the_probabilities_still_count(engines):
         engines.compare(engines.run("flux.h5", layers_of=[], images=engines.images / 255), torch)
 
 
+def with_fast_kernels(path, apart=0.0):
+    """The predictions as of an engine whose logits come from fast kernels, `apart` of the largest from its layers'."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["kernels"] = "fast"
+        largest = np.abs(file["layers/dense2"][()]).max() if "layers/dense2" in file else 1.0
+        file["logits"][...] = file["logits"][()] + apart * largest
+    return path
+
+
+def test_fast_kernels_have_a_row_of_their_own(engines):
+    engines.compare(engines.run("flux.h5"))
+    assert "fast kernels" not in engines.table()
+    engines.compare(with_fast_kernels(engines.run("flux.h5"), apart=1e-6))
+    table = engines.table()
+    assert list(table)[-4:] == ["fast kernels", "logits", "probabilities", "label"]
+    layer, images, shape, _, rel_diff, verdict = table["fast kernels"]
+    assert (layer, images, shape, verdict) == ("fast kernels", "2", "3", "ok")
+    assert float(rel_diff) == pytest.approx(1e-6, rel=0.3)
+
+
+def test_fast_kernels_that_differ_from_the_layers_fail(engines):
+    flux = with_fast_kernels(engines.run("flux.h5"), apart=1e-4)
+    with pytest.raises(
+        StudyError, match="its fast kernels differ from its own layers by .*flux_kernels to plain"
+    ):
+        engines.compare(flux)
+    assert engines.table()["fast kernels"][5] == "FAIL"
+    assert {engines.table()[name][5] for name in ("conv1", "dense2", "softmax1")} == {"ok"}
+
+
+def test_a_layer_that_differs_is_named_before_the_fast_kernels(engines):
+    flux = with_fast_kernels(engines.run("flux.h5", weights=flipped(engines.weights)), apart=1e-4)
+    with pytest.raises(StudyError, match="The first layer to differ is conv1:"):
+        engines.compare(flux)
+
+
+def test_fast_kernels_without_kept_layers_are_not_compared(engines):
+    torch = engines.run("torch.h5", layers_of=[])
+    engines.compare(with_fast_kernels(engines.run("flux.h5", layers_of=[])), torch)
+    assert engines.table()["fast kernels"][1:] == ["0", "3", "", "", "not compared"]
+
+
 def test_several_batches_are_taken_together(engines):
     torch = [engines.run("torch1.h5"), engines.run("torch2.h5", layers_of=[])]
     flux = [shutil.copy(path, path.replace("torch", "flux")) for path in torch]

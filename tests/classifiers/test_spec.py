@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.specs import SMALL, write_spec
 
-from promptflux.classifiers.network import Network
+from promptflux.classifiers.network import Network, untrained_weights
 from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_model, save_model
 from promptflux.errors import StudyError
 
 
@@ -247,6 +248,24 @@ def test_shapes_are_those_of_pytorch(tmp_path, parts):
     last_is_softmax = spec.layers[-1].kind == "softmax"
     logits = outputs[spec.layers[-2 if last_is_softmax else -1].name]
     assert torch.equal(network(images), logits)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=specs)
+def test_a_description_comes_back_from_a_model_file(tmp_path, parts):
+    layers = [*parts["maps"], "flatten", *parts["vectors"], {"dense": 3}]
+    try:
+        spec = load_spec(write_spec(tmp_path, input=parts["input"], layers=layers))
+    except StudyError:
+        return
+    save_model(tmp_path / "m.h5", untrained_weights(spec, 1), spec)
+    description, weights = load_model(tmp_path / "m.h5")
+    assert description.to_dict() == spec.to_dict()
+    assert description.digest == spec.digest
+    for ours, theirs in zip(description.layers, spec.layers, strict=True):
+        types = [{key: type(value) for key, value in layer.settings.items()} for layer in (ours, theirs)]
+        assert types[0] == types[1]
+    assert list(weights) == list(spec.parameters)
 
 
 def refused_by_pytorch(layers: list, images: torch.Tensor) -> None:

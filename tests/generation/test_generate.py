@@ -8,12 +8,15 @@ from pathlib import Path
 import generate
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
+from promptflux.generation.pipeline import resolve
 from promptflux.images.provenance import read_provenance
 from promptflux.paths import Results
+from promptflux.runtime.version import version
 from promptflux.study.study import load_study
 
 
@@ -77,7 +80,10 @@ def test_images_are_rgb_pngs_that_tell_their_provenance(study):
     )
     assert recipe["model"].startswith("sha256:")
     assert made_with["scheduler"] == "DPMSolverMultistepScheduler"
-    assert {"torch", "diffusers", "device", "dtype", "width"} <= set(made_with)
+    assert (made_with["device"], made_with["dtype"]) == resolve("auto", "auto")
+    assert (made_with["width"], made_with["height"]) == (32, 32)
+    assert (made_with["promptflux"], made_with["torch"]) == (version(), torch.__version__)
+    assert {"diffusers", "transformers", "python"} <= set(made_with)
 
 
 def test_an_image_does_not_depend_on_its_neighbours(study, tmp_path, tiny_model):
@@ -152,8 +158,6 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(study, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_a_sentence(study):
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(StudyError, match="generator.device"):

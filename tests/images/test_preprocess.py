@@ -1,6 +1,7 @@
 """Images to tensors: the HDF5 contract, its pictures, bad images, and any number of threads."""
 
 import hashlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from promptflux.errors import StudyError
 from promptflux.files.tensors import open_tensors
 from promptflux.images.inputs import InputSpec
 from promptflux.images.preparation import mapped
+from promptflux.paths import Results
 
 RGB32 = InputSpec.from_config("rgb32")
 
@@ -116,6 +118,30 @@ def test_the_bytes_do_not_depend_on_the_threads(tmp_path, sources):
         run(tmp_path, many, threads=threads, folder=f"t{threads}") / "tensors.h5" for threads in (1, 2, 7)
     ]
     assert len({path.read_bytes() for path in files}) == 1
+
+
+def test_generated_images_lie_in_the_results_of_the_tensors(tmp_path, sources):
+    """The script itself: of generated images it gets the names alone, of the user's own the files, too."""
+    results = Results(f"{tmp_path}/a study/")
+    names = ["forest_1", "sea_2"]
+    for name, source in zip(names, sources, strict=False):
+        place = Path(results.image(name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(source.read_bytes())
+    for batch, own in (("prompts", []), ("images", [str(path) for path in sources[:2]])):
+        preprocess.main(
+            own=own,
+            names=names,
+            input_spec=RGB32.to_dict(),
+            on_bad_image="stop",
+            tensors=results.tensors("rgb32", batch),
+            threads=1,
+        )
+    alike = [Path(results.tensors("rgb32", batch)).read_bytes() for batch in ("prompts", "images")]
+    assert alike[0] == alike[1]
+    with open_tensors(results.tensors("rgb32", "prompts")) as batch:
+        assert batch.names == names
+    assert [Image.open(results.preprocessed("rgb32", name)).size for name in names] == [(32, 32)] * 2
 
 
 def test_an_empty_batch(tmp_path):
