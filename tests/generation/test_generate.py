@@ -138,9 +138,10 @@ def test_hostile_prompts_are_only_text(study):
         "long": "tree " * 1000,
     }
     images = study.make(hostile)
-    assert len(images) == 6
-    provenance = read_provenance(study.images / "quotes_1.png")
-    assert provenance["recipe"]["prompt"] == hostile["quotes"]
+    assert list(images) == [f"{name}_{k}" for name in hostile for k in (1, 2)]
+    for name, text in hostile.items():
+        provenance = read_provenance(study.images / f"{name}_1.png")
+        assert provenance["recipe"]["prompt"] == text.strip()
     assert not (study.folder / "owned").exists()
 
 

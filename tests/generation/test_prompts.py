@@ -81,7 +81,11 @@ def test_all_problems_are_named_at_once(tmp_path):
     table = write(tmp_path / "p.tsv", "name\tprompt\timages", "a\t\t1", "b\tx\t0", "c\tfine\t1", "C\tx\t1")
     with pytest.raises(StudyError) as error:
         read_prompts(table)
-    assert len(error.value.args) == 3
+    assert [problem.removeprefix(f"{table}, ") for problem in error.value.args] == [
+        "line 2: prompt is missing.",
+        "line 3: images is 0; it must be a whole number from 1 to 10000.",
+        "line 5: the name 'C' is taken by line 4 (capitals do not tell names apart).",
+    ]
 
 
 def test_a_table_in_another_encoding_is_refused(tmp_path):

@@ -90,7 +90,10 @@ def test_what_gives_no_image_is_an_error(tmp_path, setting, said):
 def test_all_missing_entries_are_named(tmp_path):
     with pytest.raises(StudyError) as caught:
         list_images(["one", "two.png"], [tmp_path])
-    assert len(caught.value.args) == 2
+    assert [problem.split(",")[0] for problem in caught.value.args] == [
+        "config.yaml: images names 'one'",
+        "config.yaml: images names 'two.png'",
+    ]
 
 
 HOSTILE = {
