@@ -23,7 +23,7 @@ class Predictions:
     logits, probabilities: float32 [N, K]. layers: by layer name, in the network's order, the
     outputs for the M images `layer_images`: float32 [M, C, H, W] or [M, K], on disk; empty
     if M is 0. attributes: engine, engine_version, language_version, device, classifier,
-    spec_sha256, weights_sha256.
+    description_sha256, weights_sha256, kernels ("fast" or "plain").
     """
 
     path: str
