@@ -1,11 +1,15 @@
-"""What the tests share: a tiny diffusion model, and real Snakemake runs in a temporary folder."""
+"""What the tests share: a tiny diffusion model, a study that has run, and real Snakemake runs in a temporary folder."""
 
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.workflow import WORKFLOW
+from support.workflow import WORKFLOW, Study, start
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -16,8 +20,32 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder once a session, also where several processes test: `made_once(name, make)` calls `make(folder)`."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def made_once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def tiny_model(made_once) -> Path:
     """An untrained Stable Diffusion pipeline of 32×32 images in diffusers' folder format."""
+    return made_once("tiny", make_tiny_model)
+
+
+def make_tiny_model(folder: Path) -> None:
     import torch
     from diffusers import (
         AutoencoderKL,
@@ -29,7 +57,6 @@ def tiny_model(tmp_path_factory) -> Path:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
     unet = UNet2DConditionModel(
         sample_size=8,
         in_channels=4,
@@ -78,7 +105,30 @@ def tiny_model(tmp_path_factory) -> Path:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(made_once, tiny_model) -> Study:
+    """A small study after a complete run, with a photograph beside its prompts; for reading only."""
+
+    def make(folder: Path) -> None:
+        study = start(folder, tiny_model)
+        study.add_photograph()
+        study.run()
+
+    return Study(made_once("finished", make))
+
+
+@pytest.fixture
+def study(finished, tmp_path) -> Study:
+    """A copy of the finished study."""
+    return Study(shutil.copytree(finished.folder, tmp_path / "study"))
+
+
+@pytest.fixture
+def new_study(tmp_path, tiny_model) -> Study:
+    """The same study before its first run, without the photograph."""
+    return start(tmp_path / "study", tiny_model)
 
 
 @pytest.fixture

@@ -1,11 +1,34 @@
-"""Where the workflow lies, and what a run of it made."""
+"""Where the workflow lies, a small study of it, and what a run of that made."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+import h5py
+import yaml
 
 from promptflux.files.whole import sha256_of_file
 
 WORKFLOW = Path(__file__).resolve().parents[2]
 GOLDEN = WORKFLOW / "tests" / "golden"
+
+SPEC = """\
+description: a small untrained CNN
+input: gray28
+layers:
+  - conv: {out: 4, kernel: 3, activation: relu}
+  - maxpool: 2
+  - flatten
+  - dense: 3
+  - softmax
+labels: [forest, city, sea]
+weights: {seed: 1}
+"""
+PROMPTS = {"forest": "a forest", "city": "a city at night", "sea": "the sea", "rain": "rain over hills"}
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -20,3 +43,112 @@ def results(folder: Path) -> dict[str, str]:
         for name, path in files.items()
         if not name.startswith(("logs/", "benchmarks/"))
     }
+
+
+class Study:
+    """A folder with a small study, and the workflow that runs it.
+
+    environment: variables of its runs, over those that are there.
+    """
+
+    TABLE = "results/predictions/small/torch.tsv"
+
+    def __init__(self, folder: Path, workflow: Path = WORKFLOW, environment: Mapping[str, str] | None = None):
+        self.folder, self.workflow, self.environment = folder, workflow, dict(environment or {})
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+    def write_prompts(self, prompts: dict[str, str]) -> None:
+        rows = "".join(f"{name}\t{prompt}\n" for name, prompt in prompts.items())
+        (self / "prompts.tsv").write_text("name\tprompt\n" + rows, encoding="utf-8")
+
+    def change(self, **changes) -> None:
+        """Overlay config.yaml; a mapping is merged into the one that is there."""
+        path = self / "config.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            config[key] = config[key] | value if isinstance(value, dict) else value
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+
+    def add_photograph(self) -> None:
+        """An image of the user's own beside the prompts."""
+        (self / "photos").mkdir()
+        shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", self / "photos")
+        self.change(images="photos")
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            sys.executable, "-m", "snakemake", "--nocolor", "--snakefile", str(self.workflow / "Snakefile"),
+            *arguments,
+        ]  # fmt: skip
+
+    def run(self, *arguments: str, cores: int = 2, expect: int = 0) -> str:
+        """Run Snakemake in the folder to its end; what it prints."""
+        run = subprocess.run(
+            self.command("--cores", str(cores), *arguments),
+            cwd=self.folder,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        printed = run.stdout + run.stderr
+        assert run.returncode == expect, printed[-6000:]
+        assert "Traceback" not in printed, printed[-6000:]
+        return printed
+
+    def planned(self, *arguments: str) -> set[str]:
+        """The stages that a dry-run would run, without the names of batches and classifiers."""
+        output = self.run("--dry-run", *arguments)
+        if "Nothing to be done" in output:
+            return set()
+        table = output.split("Job stats:")[1].split("\ntotal")[0]
+        rules = set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
+        return {re.sub(r"^(generate|preprocess|figures)_\w+$", r"\1", rule) for rule in rules}
+
+    def images(self) -> dict[str, tuple[int, bytes]]:
+        """The modification time and the bytes of each generated image."""
+        paths = (self / "results/images").glob("[!.]*.png")
+        return {path.stem: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+    def files(self) -> dict[str, int]:
+        """The modification time of every file of the results but logs and benchmarks, by its name there."""
+        found = {
+            path.relative_to(self / "results"): path
+            for path in (self / "results").rglob("*")
+            if path.is_file()
+        }
+        return {
+            str(name): path.stat().st_mtime_ns
+            for name, path in found.items()
+            if name.parts[0] not in ("logs", "benchmarks")
+        }
+
+    def contents(self) -> dict[str, bytes]:
+        """What must not depend on how the study was run: images, tensors by image, the table."""
+        found = {path.name: path.read_bytes() for path in (self / "results/images").glob("*.png")}
+        for path in (self / "results").glob("preprocessed/*/*.png"):
+            found[f"preprocessed {path.name}"] = path.read_bytes()
+        for path in (self / "results").glob("tensors/*/*.h5"):
+            with h5py.File(path) as file:
+                names = file["names"].asstr()[()]
+                found |= {f"tensor {name}": file["images"][row].tobytes() for row, name in enumerate(names)}
+        return found | {"table": (self / self.TABLE).read_bytes()}
+
+
+def start(folder: Path, model: Path, workflow: Path = WORKFLOW) -> Study:
+    """A study of PROMPTS, two images each, that has not run. model: of the images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    study = Study(folder, workflow)
+    (folder / "small.yaml").write_text(SPEC)
+    study.write_prompts(PROMPTS)
+    config = {
+        "prompts": "prompts.tsv",
+        "generator": {"model": str(model), "steps": 2, "images_per_prompt": 2, "micro_batch": 2},
+        "classifiers": ["small.yaml"],
+        "engines": ["torch"],
+        "figures": {"images": 2, "dpi": 40},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return study

@@ -9,12 +9,12 @@ import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
-from support.workflow import WORKFLOW, results
-from test_workflow import SPEC, write_prompts
+from support.workflow import WORKFLOW, Study, results
 
 BUCKET = "studies"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 TIMED = {"report.html", "figures/where_the_time_went.png"}  # they show how long their run took
+ASKED = {"study.json"}  # it tells the config, whose paths differ
 OUTER = """\
 module promptflux:
     snakefile: "{workflow}/Snakefile"
@@ -39,28 +39,14 @@ rule count:
 
 
 @pytest.fixture(scope="module")
-def config(tiny_model, tmp_path_factory) -> dict:
-    """A study of two prompts and the photographs of the examples, whose files are named by their full paths."""
-    folder = tmp_path_factory.mktemp("sources")
-    (folder / "small.yaml").write_text(SPEC)
-    write_prompts(folder, {"forest": "a forest", "city": "a city at night"})
-    return {
-        "prompts": str(folder / "prompts.tsv"),
-        "images": str(WORKFLOW / "examples/photos/*.jpg"),
-        "generator": {"model": str(tiny_model), "steps": 1, "images_per_prompt": 1, "micro_batch": 2},
-        "classifiers": [str(folder / "small.yaml")],
-        "engines": ["torch"],
-        "figures": {"images": 1, "dpi": 40},
+def config(finished) -> dict:
+    """The finished study, whose files are named by their full paths."""
+    config = yaml.safe_load((finished / "config.yaml").read_text(encoding="utf-8"))
+    return config | {
+        "prompts": str(finished / "prompts.tsv"),
+        "images": str(finished / "photos"),
+        "classifiers": [str(finished / "small.yaml")],
     }
-
-
-@pytest.fixture(scope="module")
-def on_disk(config, tmp_path_factory) -> Path:
-    """The study as it is run in a folder of its own."""
-    folder = tmp_path_factory.mktemp("disk")
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    run(folder, "--snakefile", str(WORKFLOW / "Snakefile"))
-    return folder
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -101,7 +87,7 @@ def differing(made: dict[str, str], expected: dict[str, str]) -> set[str]:
     return {name for name in made.keys() | expected.keys() if made.get(name) != expected.get(name)}
 
 
-def test_results_in_s3_are_those_on_disk_and_are_made_once(config, on_disk, s3, tmp_path):
+def test_results_in_s3_are_those_on_disk_and_are_made_once(config, finished, s3, tmp_path):
     address, client = s3
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     storage = [
@@ -111,15 +97,15 @@ def test_results_in_s3_are_those_on_disk_and_are_made_once(config, on_disk, s3, 
     run(tmp_path, *storage)
     stored = objects(client)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in stored.items()}
-    assert differing(digests, results(on_disk)) <= TIMED
-    report = (on_disk / "results/report.html").read_bytes()
+    assert differing(digests, results(finished.folder)) <= TIMED | ASKED
+    report = (finished / "results/report.html").read_bytes()
     assert stored["report.html"].count(b"data:image") == report.count(b"data:image")
     assert not (tmp_path / "results").exists()
     assert "Nothing to be done" in run(tmp_path, *storage)
     assert objects(client) == stored
 
 
-def test_another_workflow_uses_this_one(config, on_disk, tmp_path):
+def test_another_workflow_uses_this_one(config, finished, tmp_path):
     (tmp_path / "Snakefile").write_text(OUTER.format(workflow=WORKFLOW))
     (tmp_path / "config.yaml").write_text(
         yaml.safe_dump({"promptflux": config, "mine": 'what it costs: "$5"'})
@@ -127,8 +113,9 @@ def test_another_workflow_uses_this_one(config, on_disk, tmp_path):
     study = ["--configfile", "config.yaml", "--workflow-profile", str(WORKFLOW / "profiles/default")]
     printed = run(tmp_path, *study, "--logger", "rich")
     assert "Workflow start" in printed and "localrules" not in printed
-    assert (tmp_path / "count.txt").read_text().strip() == "4"
-    assert differing(results(tmp_path / "pictures"), results(on_disk)) <= TIMED
+    table = (finished / Study.TABLE).read_text(encoding="utf-8").splitlines()
+    assert int((tmp_path / "count.txt").read_text()) == len(table) == 1 + 2 * 4 + 1
+    assert differing(results(tmp_path / "pictures"), results(finished.folder)) <= TIMED | ASKED
     assert not (tmp_path / "results").exists()
     # What has changed is seen below the prefix, too.
     (tmp_path / "pictures/results/images/city_1.png").unlink()
@@ -137,8 +124,8 @@ def test_another_workflow_uses_this_one(config, on_disk, tmp_path):
     assert "The gallery of another workflow" in plan
 
 
-def test_snakemakes_own_report_has_the_figures_by_category_with_captions(on_disk):
-    run(on_disk, "--snakefile", str(WORKFLOW / "Snakefile"), "--report", "overview.html")
-    page = (on_disk / "overview.html").read_text(encoding="utf-8")
+def test_snakemakes_own_report_has_the_figures_by_category_with_captions(study):
+    study.run("--report", "overview.html")
+    page = (study / "overview.html").read_text(encoding="utf-8")
     for words in ("What small sees", "Predictions", "side by side under its text", "Seconds of each stage"):
         assert words in page

@@ -2,130 +2,55 @@
 
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import pytest
-import yaml
 from PIL import Image
-from support.workflow import WORKFLOW
+from support.workflow import PROMPTS, SPEC, WORKFLOW, Study, start
 
 from promptflux.files.checksums import read_checksums
 from promptflux.files.whole import sha256_of_file
 
-SPEC = """\
-input: gray28
-layers:
-  - conv: {out: 4, kernel: 3, activation: relu}
-  - flatten
-  - dense: 3
-  - softmax
-labels: [forest, city, sea]
-weights: {seed: 1}
+# What a study needs of the workflow; its models are named by their paths.
+SHARED = (
+    "Snakefile",
+    "config.yaml",
+    "pyproject.toml",
+    "rules",
+    "schemas",
+    "scripts",
+    "envs",
+    "profiles",
+    "captions",
+    "julia",
+)
+
+# A Julia for planning, and for a run after PyTorch's: it makes Flux's files of those of PyTorch.
+JULIA = """\
+#!{python}
+import re, shutil, sys
+if "-e" in sys.argv:
+    print("1.11.0", end="")
+    sys.exit()
+for path in re.findall(r'"(results/[^"]+)"', open(sys.argv[-1], encoding="utf-8").read()):
+    if path.startswith("results/predictions/"):
+        shutil.copy(path.replace("/flux/", "/torch/"), path)
+    elif path.startswith("results/models/") and not path.endswith(".h5"):
+        open(path, "w").close()
 """
-PROMPTS = {"forest": "a forest", "city": "a city at night", "sea": "the sea", "rain": "rain over hills"}
-SHARED = ("Snakefile", "config.yaml", "rules", "schemas", "scripts", "envs", "profiles", "julia")
-TABLE = "results/predictions/small/torch.tsv"
 
 
-class Study:
-    """A folder with a small study, and the workflow that runs it."""
-
-    def __init__(self, folder: Path, workflow: Path):
-        self.folder, self.workflow = folder, workflow
-
-    def write_prompts(self, prompts: dict[str, str]) -> None:
-        rows = "".join(f"{name}\t{prompt}\n" for name, prompt in prompts.items())
-        (self.folder / "prompts.tsv").write_text("name\tprompt\n" + rows, encoding="utf-8")
-
-    def change(self, **changes) -> None:
-        """Overlay config.yaml; a mapping is merged into the one that is there."""
-        path = self.folder / "config.yaml"
-        config = yaml.safe_load(path.read_text())
-        for key, value in changes.items():
-            config[key] = config[key] | value if isinstance(value, dict) else value
-        path.write_text(yaml.safe_dump(config))
-
-    def command(self, *arguments: str) -> list[str]:
-        return [
-            sys.executable, "-m", "snakemake", "--nocolor", "--snakefile", str(self.workflow / "Snakefile"),
-            "--directory", str(self.folder), *arguments,
-        ]  # fmt: skip
-
-    def run(self, *arguments: str, cores: int = 2) -> str:
-        """Run Snakemake to a good end; what it prints."""
-        command = self.command("--cores", str(cores), *arguments)
-        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert run.returncode == 0, run.stderr[-6000:]
-        return run.stdout + run.stderr
-
-    def planned(self) -> set[str]:
-        """The stages that a dry-run would run, without the names of batches and classifiers."""
-        output = self.run("--dry-run")
-        if "Nothing to be done" in output:
-            return set()
-        table = output.split("Job stats:")[1].split("\ntotal")[0]
-        rules = set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
-        return {re.sub(r"^(generate|preprocess|figures)_\w+$|^infer_torch$", _stage, rule) for rule in rules}
-
-    def images(self) -> dict[str, tuple[int, bytes]]:
-        """The modification time and the bytes of each generated image."""
-        paths = (self.folder / "results/images").glob("[!.]*.png")
-        return {path.stem: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
-
-    def files(self) -> dict[str, int]:
-        """The modification time of every file of the results but logs and benchmarks, by its name there."""
-        results = self.folder / "results"
-        found = {path.relative_to(results): path for path in results.rglob("*") if path.is_file()}
-        return {
-            str(name): path.stat().st_mtime_ns
-            for name, path in found.items()
-            if name.parts[0] not in ("logs", "benchmarks")
-        }
-
-    def contents(self) -> dict[str, bytes]:
-        """What must not depend on how the study was run: images, tensors by image, the table."""
-        results = self.folder / "results"
-        found = {path.name: path.read_bytes() for path in (results / "images").glob("*.png")}
-        found |= {f"pre {path.name}": path.read_bytes() for path in results.glob("preprocessed/*/*.png")}
-        for path in results.glob("tensors/*/*.h5"):
-            with h5py.File(path) as file:
-                names = file["names"].asstr()[()]
-                found |= {f"tensor {name}": file["images"][row].tobytes() for row, name in enumerate(names)}
-        return found | {"table": (self.folder / TABLE).read_bytes()}
-
-
-def _stage(match: re.Match) -> str:
-    return match[1] or "infer"
-
-
-def start(folder: Path, workflow: Path, model: Path) -> Study:
-    """A study of PROMPTS, two images each, that has not run."""
-    folder.mkdir(parents=True)
-    study = Study(folder, workflow)
-    (folder / "small.yaml").write_text(SPEC)
-    study.write_prompts(PROMPTS)
-    config = {
-        "prompts": "prompts.tsv",
-        "generator": {"model": str(model), "steps": 2, "images_per_prompt": 2, "micro_batch": 2},
-        "classifiers": ["small.yaml"],
-        "engines": ["torch"],
-        "figures": {"images": 2, "dpi": 40},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return study
-
-
-@pytest.fixture(scope="module")
-def workflow(tmp_path_factory) -> Path:
-    """A copy of the workflow, whose scripts a test may change."""
-    folder = tmp_path_factory.mktemp("workflow")
+@pytest.fixture
+def workflow(tmp_path) -> Path:
+    """A copy of the workflow, whose files a test may change."""
+    folder = tmp_path / "workflow"
+    folder.mkdir()
     for name in SHARED:
         source = WORKFLOW / name
         if source.is_dir():  # without what other tests' processes compile there meanwhile
@@ -135,19 +60,36 @@ def workflow(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, workflow, tiny_model) -> Study:
-    """The study after a complete run; for reading only."""
-    study = start(tmp_path_factory.mktemp("finished") / "study", workflow, tiny_model)
-    study.run()
-    return study
+@pytest.fixture
+def study(finished, workflow, tmp_path) -> Study:
+    """A copy of the finished study, and of the workflow."""
+    return Study(shutil.copytree(finished.folder, tmp_path / "study"), workflow)
+
+
+@pytest.fixture(scope="session")
+def finished_in_both(finished, made_once) -> Study:
+    """The finished study with a stand-in for Julia, and its predictions for Flux's; for reading only."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished.folder, folder)
+        (folder / "programs").mkdir()
+        (folder / "programs/julia").write_text(JULIA.format(python=sys.executable))
+        (folder / "programs/julia").chmod(0o755)
+        both = in_both(folder)
+        both.change(engines=["torch", "flux"])
+        both.run()
+
+    return in_both(made_once("finished_in_both", make))
+
+
+def in_both(folder: Path, workflow: Path = WORKFLOW) -> Study:
+    return Study(folder, workflow, {"PATH": f"{folder / 'programs'}{os.pathsep}{os.environ['PATH']}"})
 
 
 @pytest.fixture
-def study(finished, tmp_path) -> Study:
-    """A copy of the finished study."""
-    shutil.copytree(finished.folder, tmp_path / "study")
-    return Study(tmp_path / "study", finished.workflow)
+def study_in_both(finished_in_both, workflow, tmp_path) -> Study:
+    """The same of the study that has run in both engines."""
+    return in_both(shutil.copytree(finished_in_both.folder, tmp_path / "study"), workflow)
 
 
 # What a run makes ----------------------------------------------------------------------
@@ -158,10 +100,13 @@ def test_a_study_makes_everything_and_then_nothing(study):
     assert set(made) == {
         *(f"images/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
         *(f"preprocessed/gray28/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
+        "preprocessed/gray28/coffee.png",
         "tensors/gray28/prompts.h5",
+        "tensors/gray28/images.h5",
         "models/small.h5",
         "models/small_architecture_torch.txt",
         "predictions/small/torch/prompts.h5",
+        "predictions/small/torch/images.h5",
         "predictions/small/torch.tsv",
         "checksums/prompts.sha256",
         "manifest.sha256",
@@ -188,6 +133,33 @@ def test_a_study_makes_everything_and_then_nothing(study):
 
 # What runs again -----------------------------------------------------------------------
 
+
+def changed(name: str, before: str, after: str) -> Callable[[Study], None]:
+    """An edit of a file of the workflow: `before`, which it has once, becomes `after`."""
+
+    def change(study: Study) -> None:
+        path = study.workflow / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(before) == 1, (name, before)
+        path.write_text(text.replace(before, after), encoding="utf-8")
+
+    return change
+
+
+def comment(study: Study) -> None:
+    """Comments, a docstring and empty lines in a script, in what scripts share, and in what starts them."""
+    for name in (
+        "scripts/preprocess.py",
+        "scripts/figures.py",
+        "scripts/promptflux/images/fitting.py",
+        "rules/infer.smk",
+    ):
+        path = study.workflow / name
+        path.write_text("# Why it is so.\n\n" + path.read_text(encoding="utf-8") + "\n\n# And why not.\n")
+    for path in (study.workflow / "scripts").rglob("*.py"):
+        os.utime(path)
+
+
 EDITS = {
     "nothing": lambda study: None,
     "a prompt's text": lambda study: study.write_prompts(PROMPTS | {"city": "another city"}),
@@ -198,23 +170,37 @@ EDITS = {
     "a prompt is gone": lambda study: study.write_prompts(dict(list(PROMPTS.items())[:-1])),
     "`generator: guidance_scale`": lambda study: study.change(generator={"guidance_scale": 7.0}),
     "`generator: prompts_per_job`": lambda study: study.change(generator={"prompts_per_job": 3}),
-    "a classifier's weights": lambda study: (study.folder / "small.yaml").write_text(
+    "a classifier's weights": lambda study: (study / "small.yaml").write_text(
         SPEC.replace("seed: 1", "seed: 2")
     ),
     "`figures: colormap`": lambda study: study.change(figures={"colormap": "magma"}),
     "`figures: images`": lambda study: study.change(figures={"images": 3}),
-    "the script of a stage (`preprocess.py`)": lambda study: os.utime(
-        study.workflow / "scripts/preprocess.py"
+    "the script of a stage (`preprocess.py`)": changed(
+        "scripts/preprocess.py", "if problems and on_bad", "if len(problems) > 0 and on_bad"
     ),
-    "the script of the figures (`gallery.py`)": lambda study: os.utime(study.workflow / "scripts/gallery.py"),
-    "a package version": lambda study: (study.workflow / "envs/generate.yaml").write_text(
-        (WORKFLOW / "envs/generate.yaml").read_text().replace("pytorch=", "pytorch=1")
+    "the script of the figures (`gallery.py`)": changed(
+        "scripts/gallery.py", 'if "snakemake" in', 'NEW = 1\nif "snakemake" in'
     ),
-    "an image is deleted": lambda study: (study.folder / "results/images/sea_2.png").unlink(),
+    "what the scripts of a stage share (`images/fitting.py`)": changed(
+        "scripts/promptflux/images/fitting.py", "np.float32(255)", "np.float32(256)"
+    ),
+    "what all figures share (`figures/sheet.py`)": changed(
+        "scripts/promptflux/figures/sheet.py", 'INK = "#1f2933"', 'INK = "#1f2934"'
+    ),
+    "`julia/src`": changed(
+        "julia/src/PromptFlux.jl", "module PromptFlux\n", "module PromptFlux\n\nconst NEW = 1\n"
+    ),
+    "the page of the report (`report/page.html.j2`)": changed(
+        "scripts/promptflux/report/page.html.j2", "</body>", "<p>New.</p></body>"
+    ),
+    "a comment, a docstring, a file's time": comment,
+    "a package version": changed("envs/generate.yaml", "pytorch=", "pytorch=1"),
+    "an image is deleted": lambda study: (study / "results/images/sea_2.png").unlink(),
     "an image is edited by hand": lambda study: Image.new("RGB", (32, 32), "red").save(
-        study.folder / "results/images/sea_2.png"
+        study / "results/images/sea_2.png"
     ),
 }
+IN_BOTH = {"`julia/src`"}  # what is tried on a study that has run in both engines
 
 
 def documented() -> dict[str, set[str]]:
@@ -229,23 +215,53 @@ def test_every_edit_of_the_table_is_tried():
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edit_runs_what_the_table_says(edit, study):
-    files = [path for path in study.workflow.rglob("*") if path.is_file()]
-    times = {path: path.stat().st_mtime_ns for path in files}
-    env = (study.workflow / "envs/generate.yaml").read_text()
-    try:
-        EDITS[edit](study)
-        assert study.planned() == documented()[edit]
-    finally:
-        (study.workflow / "envs/generate.yaml").write_text(env)
-        for path, mtime in times.items():
-            os.utime(path, ns=(mtime, mtime))
+def test_an_edit_runs_what_the_table_says(edit, request):
+    study = request.getfixturevalue("study_in_both" if edit in IN_BOTH else "study")
+    EDITS[edit](study)
+    planned = {
+        stage if edit in IN_BOTH else stage.replace("infer_torch", "infer") for stage in study.planned()
+    }
+    assert planned == documented()[edit]
+
+
+def test_a_comment_in_julia_runs_nothing(study_in_both):
+    path = study_in_both.workflow / "julia/src/PromptFlux.jl"
+    path.write_text("# Why it is so.\n#= And\nwhy not. =#\n" + path.read_text(encoding="utf-8"))
+    assert study_in_both.planned() == set()
+
+
+def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_in_both):
+    before, after = finished.files(), finished_in_both.files()
+    assert after.keys() - before.keys() == {
+        "models/small.bson",
+        "models/small_architecture.txt",
+        "predictions/small/flux.tsv",
+        "predictions/small/flux/images.h5",
+        "predictions/small/flux/prompts.h5",
+        "parity/small/flux.tsv",
+        "parity/small/flux.png",
+    }
+    made = {name for name in before if after[name] != before[name]}
+    assert made == {"manifest.sha256", "study.json", "report.html", "figures/where_the_time_went.png"}
+
+
+@pytest.mark.parametrize("snakefile", ["../Snakefile", "{workflow}/Snakefile"])
+def test_the_profile_of_the_workflow_holds_in_any_folder(finished, workflow, snakefile):
+    """It says that the digests of the code decide, and not the times of scripts."""
+    study = Study(shutil.copytree(finished.folder, workflow / "my study"), workflow)
+    for path in (workflow / "scripts").rglob("*.py"):
+        os.utime(path)
+    command = study.command("--dry-run", "--cores", "1")
+    command[command.index("--snakefile") + 1] = snakefile.format(workflow=workflow)
+    run = subprocess.run(command, cwd=study.folder, capture_output=True, text=True, timeout=120)
+    assert "profiles/default" in run.stderr
+    assert "Nothing to be done" in run.stdout + run.stderr
 
 
 def test_a_dry_run_says_what_has_changed_in_words(study):
     study.change(generator={"guidance_scale": 7.0}, figures={"colormap": "magma"})
     study.write_prompts({"new": "n", "sea": "the sea", "forest": "a forest", "city": "$(touch owned) {x}"})
-    (study.folder / "results/images/sea_2.png").unlink()
+    (study / "results/images/sea_2.png").unlink()
     said = study.run("--dry-run").split("Since the last complete run:\n")[1].splitlines()[:7]
     assert [line.strip() for line in said] == [
         "generator.guidance_scale was 3.0 and is 7.0: every image is made again, and all that follows.",
@@ -266,8 +282,8 @@ def test_prompts_that_are_not_touched_keep_their_images(study):
     study.write_prompts(
         {"new": "something new", "sea": "the sea", "city": "another city", "forest": "a forest"}
     )
-    (study.folder / "results/images/sea_2.png").unlink()
-    shutil.copy(study.folder / "results/manifest.sha256", study.folder / "before.sha256")
+    (study / "results/images/sea_2.png").unlink()
+    shutil.copy(study / "results/manifest.sha256", study / "before.sha256")
     study.change(verify="before.sha256")
     study.run()
     after = study.images()
@@ -276,34 +292,43 @@ def test_prompts_that_are_not_touched_keep_their_images(study):
     assert made == {"city_1", "city_2", "sea_2"}
     assert after["sea_2"][1] == before["sea_2"][1]
     assert study.planned() == set()
-    report = (study.folder / "results/report.html").read_text(encoding="utf-8")
-    verdicts = [line.split("\t") for line in (study.folder / "results/verify.tsv").read_text().splitlines()]
+    report = (study / "results/report.html").read_text(encoding="utf-8")
+    verdicts = [line.split("\t") for line in (study / "results/verify.tsv").read_text().splitlines()]
     verdict = {row[0]: row[1] for row in verdicts}
     assert verdict["images/forest_1.png"] == verdict["images/sea_2.png"] == "same bytes"
     assert verdict["images/city_1.png"] == "differs" and verdict["images/new_1.png"] == "not there"
     assert "Compared with another run" in report
-    sums = read_checksums(study.folder / "results/manifest.sha256")
-    assert sums == {name: sha256_of_file(study.folder / "results" / name) for name in sums}
+    sums = read_checksums(study / "results/manifest.sha256")
+    assert sums == {name: sha256_of_file(study / "results" / name) for name in sums}
     assert len(sums) == 8 + 1 and "images/rain_1.png" not in sums
 
 
 def test_the_same_bytes_in_another_order_one_prompt_a_job(finished, tmp_path, tiny_model):
-    other = start(tmp_path / "a folder with spaces", finished.workflow, tiny_model)
+    other = start(tmp_path / "a folder with spaces", tiny_model)
+    other.add_photograph()
     other.write_prompts(dict(reversed(PROMPTS.items())))
     other.change(generator={"prompts_per_job": 1})
-    other.run(TABLE, cores=1)
-    assert len(list((other.folder / "results/checksums").iterdir())) == len(PROMPTS)
+    other.run(Study.TABLE, cores=1)
+    lists = [read_checksums(path) for path in (other / "results/checksums").iterdir()]
+    assert sorted(sorted(sums) for sums in lists) == [
+        [f"images/{name}_1.png", f"images/{name}_2.png"] for name in sorted(PROMPTS)
+    ]
     assert other.contents() == finished.contents()
 
 
 def test_the_same_bytes_if_it_is_killed_again_and_again(finished, tmp_path, tiny_model):
-    study = start(tmp_path / "study", finished.workflow, tiny_model)
+    study = start(tmp_path / "study", tiny_model)
+    study.add_photograph()
     study.change(generator={"prompts_per_job": 3})
     chance = random.Random(0)
     survivors: dict[str, tuple[int, bytes]] = {}
     for _ in range(4):
         run = subprocess.Popen(
-            study.command("--cores", "4", TABLE), stderr=subprocess.DEVNULL, start_new_session=True
+            study.command("--cores", "4", Study.TABLE),
+            cwd=study.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         aim, deadline = len(survivors) + chance.randint(1, 2), time.monotonic() + 120
         while len(study.images()) < aim and run.poll() is None and time.monotonic() < deadline:
@@ -315,7 +340,7 @@ def test_the_same_bytes_if_it_is_killed_again_and_again(finished, tmp_path, tiny
         assert {name: now[name] for name in survivors} == survivors
         survivors = now
         study.run("--unlock")
-    study.run(TABLE, cores=4)
+    study.run(Study.TABLE, cores=4)
     assert {name: study.images()[name] for name in survivors} == survivors
     assert study.contents() == finished.contents()
-    assert not [path for path in study.folder.rglob("*.partial*")]
+    assert list(study.folder.rglob("*.partial*")) == []

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 from support import slurm_cluster
 from support.slurm_cluster import slurm, wait
-from support.workflow import WORKFLOW, results
-from test_workflow import SPEC, write_prompts
+from support.workflow import WORKFLOW, Study, results
+from support.workflow import start as start_study
 
 from promptflux.study.batches import batches
 
@@ -24,7 +23,7 @@ PROMPTS = {"forest": "a forest", "city": "a city at night"}
 BATCHES = batches(PROMPTS, 1, "prompts")
 IMAGES = 8  # of a prompt
 CHECKSUMS = [f"results/checksums/{batch}.sha256" for batch in BATCHES]
-TABLE = "results/predictions/small/torch.tsv"
+TABLE = Study.TABLE
 
 
 @dataclass
@@ -55,17 +54,9 @@ def cluster():
 @pytest.fixture(scope="module")
 def story(cluster, tiny_model, tmp_path_factory) -> Story:
     folder, local = (tmp_path_factory.mktemp(name) / "study" for name in ("slurm", "local"))
-    folder.mkdir()
-    (folder / "small.yaml").write_text(SPEC)
-    write_prompts(folder, PROMPTS)
-    generator = {"model": str(tiny_model), "steps": 5, "images_per_prompt": IMAGES, "micro_batch": 2}
-    config = {
-        "prompts": "prompts.tsv",
-        "generator": generator | {"prompts_per_job": 1, "threads": 1},
-        "classifiers": ["small.yaml"],
-        "engines": ["torch"],
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    study = start_study(folder, tiny_model)
+    study.write_prompts(PROMPTS)
+    study.change(generator={"steps": 5, "images_per_prompt": IMAGES, "prompts_per_job": 1, "threads": 1})
     shutil.copytree(folder, local)
 
     run = start(folder, *CHECKSUMS, *PROFILE, "--retries", "0")

@@ -5,117 +5,94 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from PIL import Image
 from support.workflow import WORKFLOW
 
-SPEC = """\
-description: a small untrained CNN
-input: gray28
-layers:
-  - conv: {out: 4, kernel: 3, activation: relu}
-  - maxpool: 2
-  - flatten
-  - dense: 3
-  - softmax
-labels: [forest, city, sea]
-weights: {seed: 1}
-"""
-PROMPTS = {"forest": "a forest", "city": "a city at night", "sea": "the sea"}
+from promptflux.files.tables import read_predictions
+from promptflux.files.tensors import open_tensors
 
 
 @pytest.fixture
-def study(tmp_path, tiny_model):
-    """A small study of three prompts with two images each, in `tmp_path`."""
-    (tmp_path / "small.yaml").write_text(SPEC)
-    write_prompts(tmp_path, PROMPTS)
-    change(
-        tmp_path,
-        prompts="prompts.tsv",
-        generator={"model": str(tiny_model), "steps": 2, "images_per_prompt": 2, "micro_batch": 2},
-        classifiers=["small.yaml"],
-        engines=["torch"],
-        figures={"images": 2},
-    )
-    return tmp_path
-
-
-@pytest.fixture
-def without_julia():
+def without_julia(monkeypatch):
     """An environment in which there is no Julia."""
     folders = os.environ["PATH"].split(os.pathsep)
     path = os.pathsep.join(folder for folder in folders if not (Path(folder) / "julia").exists())
-    return {**os.environ, "PATH": path}
+    monkeypatch.setenv("PATH", path)
 
 
-def write_prompts(folder: Path, prompts: dict[str, str]) -> None:
-    rows = "".join(f"{name}\t{prompt}\n" for name, prompt in prompts.items())
-    (folder / "prompts.tsv").write_text("name\tprompt\n" + rows, encoding="utf-8")
-
-
-def change(folder: Path, **changes) -> None:
-    """Overlay the folder's config.yaml."""
-    path = folder / "config.yaml"
-    config = yaml.safe_load(path.read_text()) if path.exists() else {}
-    path.write_text(yaml.safe_dump(config | changes, allow_unicode=True))
-
-
-def test_a_broken_image_stops_the_run_with_its_name_and_reason(study, snakemake):
-    (study / "photos").mkdir()
+def test_a_broken_image_stops_the_run_with_its_name_and_reason(new_study):
+    photos = new_study / "photos"
+    photos.mkdir()
     whole = (WORKFLOW / "examples/photos/coffee.jpg").read_bytes()
-    (study / "photos/fine.jpg").write_bytes(whole)
-    (study / "photos/cut.jpg").write_bytes(whole[:3000])
-    (study / "photos/text.png").write_text("this is not a picture")
-    change(study, prompts=None, images="photos")
-    run = snakemake(expect=1)
-    assert "photos/cut.jpg" in run.stderr and "photos/text.png" in run.stderr
-    assert "fine.jpg:" not in run.stderr
+    (photos / "fine.jpg").write_bytes(whole)
+    (photos / "cut.jpg").write_bytes(whole[:3000])
+    (photos / "text.png").write_text("this is not a picture")
+    new_study.change(prompts=None, images="photos")
+    printed = new_study.run(expect=1)
+    assert "'photos/cut.jpg' is damaged" in printed
+    assert "'photos/text.png' is not a PNG, JPEG or WebP image" in printed
+    assert "fine.jpg' is" not in printed
+    assert not list((new_study / "results").glob("tensors/**/*.h5"))
+    log = (new_study / "results/logs/preprocess/gray28/images.log").read_text(encoding="utf-8")
+    assert log.count("error:") == 1 and "cut.jpg" in log and "text.png" in log
 
 
-def test_own_images_alone_and_a_broken_one_replaced_by_a_test_pattern(study, snakemake):
-    (study / "photos").mkdir()
-    shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", study / "photos")
-    (study / "photos/text.png").write_text("this is not a picture")
-    change(study, prompts=None, images="photos", on_bad_image="test_pattern", figures={"images": "all"})
-    snakemake()
-    assert not (study / "results/images").exists()
-    assert (study / "results/figures/small/coffee/model_output.png").exists()
-    assert "test pattern" in (study / "results/report.html").read_text(encoding="utf-8").lower()
+def test_own_images_alone_and_a_broken_one_replaced_by_a_test_pattern(new_study):
+    photos = new_study / "photos"
+    photos.mkdir()
+    shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", photos)
+    (photos / "text.png").write_text("this is not a picture")
+    new_study.change(prompts=None, images="photos", on_bad_image="test_pattern", figures={"images": "all"})
+    new_study.run()
+    assert not (new_study / "results/images").exists()
+    with open_tensors(new_study / "results/tensors/gray28/images.h5") as batch:
+        assert batch.names == ["coffee", "text"]
+        assert batch.problems[0] == "" and "not a PNG" in batch.problems[1]
+    rows = list(read_predictions(new_study / new_study.TABLE))
+    assert [(row.image, row.prompt) for row in rows] == [("coffee", ""), ("text", "")]
+    for image in batch.names:
+        with Image.open(new_study / f"results/figures/small/{image}/model_output.png") as figure:
+            figure.load()
+            assert min(figure.size) > 100
+    report = (new_study / "results/report.html").read_text(encoding="utf-8").lower()
+    assert "test pattern" in report and "photos/text.png" in report
 
 
-def test_hostile_prompts_and_file_names_are_only_text(study, snakemake, without_julia):
+def test_hostile_prompts_and_file_names_are_only_text(new_study, without_julia):
     prompts = {
         "shell": '"it\'s" `x` $(touch owned) $5 ${HOME} {wildcards.batch} {x}',
         "html": "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
         "emoji": "🌲 غابة שמש \u2028 e\u0301",
         "long": "tree " * 1000,
     }
-    write_prompts(study, prompts)
-    photos = study / "my photos"
+    new_study.write_prompts(prompts)
+    photos = new_study / "my photos"
     shutil.copytree(WORKFLOW / "examples/photos", photos)
     Image.open(photos / "cat.png").convert("CMYK").save(photos / "print $(touch owned).jpg")
     Image.open(photos / "cat.png").convert("RGBA").save(photos / "🌲 & 'quoted' \"twice\" $5.png")
-    change(study, images=["my photos"], engines="auto", figures={"images": "all"})
-    run = snakemake(env=without_julia)
-    assert "does not see" in run.stderr  # of the long one
-    assert run.stderr.count("PyTorch alone") == 2  # at the start and at the end
-    report = (study / "results/report.html").read_text(encoding="utf-8")
+    new_study.change(images=["my photos"], engines="auto", figures={"images": "all"})
+    printed = new_study.run()
+    assert "does not see" in printed  # of the long one
+    assert printed.count("PyTorch alone") == 2  # at the start and at the end
+    report = (new_study / "results/report.html").read_text(encoding="utf-8")
     assert "<script>document" not in report and "<img src=x" not in report
     assert "PyTorch alone" in report
-    table = (study / "results/predictions/small/torch.tsv").read_text(encoding="utf-8").splitlines()
-    assert len(table) == 1 + 2 * len(prompts) + 6
-    assert {"cat", "coffee", "moon", "rocket"} <= {line.split("\t")[0] for line in table}
-    assert not list(study.rglob("owned"))
+    images = [row.image for row in read_predictions(new_study / new_study.TABLE)]
+    own = {"cat", "coffee", "moon", "rocket", "print_touch_owned", "quoted_twice_5"}
+    assert len(images) == len(set(images)) == 2 * len(prompts) + len(own)
+    assert set(images) == {f"{name}_{k}" for name in prompts for k in (1, 2)} | own
+    assert not list(new_study.folder.rglob("owned"))
 
 
-def test_all_mistakes_are_named_before_any_job(study, snakemake):
-    change(study, classifiers=["cnn29"], colour="blue", on_bad_image="ignore")
-    run = snakemake(expect=1)
-    assert "'colour'" in run.stderr and "on_bad_image" in run.stderr
-    assert not (study / "results").exists()
+def test_all_mistakes_are_named_before_any_job(new_study):
+    new_study.change(classifiers=["cnn29"], colour="blue", on_bad_image="ignore")
+    printed = new_study.run(expect=1)
+    assert "'colour'" in printed and "on_bad_image" in printed
+    assert not (new_study / "results").exists()
 
 
-def test_flux_without_julia_is_a_sentence_that_says_how_to_get_it(study, snakemake, without_julia):
-    change(study, engines=["flux"])
-    run = snakemake(expect=1, env=without_julia)
-    assert "Julia was not found" in run.stderr and "julialang.org" in run.stderr
+def test_flux_without_julia_is_a_sentence_that_says_how_to_get_it(new_study, without_julia):
+    new_study.change(engines=["flux"])
+    printed = new_study.run(expect=1)
+    assert "Julia was not found" in printed and "julialang.org" in printed
+    assert not (new_study / "results").exists()
