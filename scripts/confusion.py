@@ -11,7 +11,7 @@ from promptflux.figures.sheet import Style
 from promptflux.files.tables import read_predictions
 from promptflux.files.whole import whole
 from promptflux.generation.prompts import read_prompts
-from promptflux.runtime.job import run
+from promptflux.script import run
 
 
 def main(

@@ -38,7 +38,8 @@ from promptflux.files.predictions import open_predictions
 from promptflux.files.tensors import open_tensors
 from promptflux.images.inputs import InputSpec
 from promptflux.images.thumbnails import displayed
-from promptflux.runtime.job import progress, run
+from promptflux.runtime.job import progress
+from promptflux.script import run
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB, ITU-R BT.601-7, section 2.5.1
 MOST_CHANNELS = 256  # drawn of one layer

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from promptflux.figures.gallery import Group, hang
 from promptflux.figures.sheet import Style
-from promptflux.runtime.job import run
+from promptflux.script import run
 
 
 def main(

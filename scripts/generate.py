@@ -11,7 +11,8 @@ from promptflux.files.whole import sha256_of_file
 from promptflux.generation.pipeline import make
 from promptflux.generation.recipe import requests
 from promptflux.paths import Results
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 
 def main(*, prompts: str, settings: Mapping, names: Sequence[str], checksums: str) -> None:

@@ -14,7 +14,8 @@ from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.classifiers.weights import load_weights, save_model
 from promptflux.errors import StudyError
 from promptflux.files.whole import sha256_of_file, whole
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 
 def main(*, spec: str, weights: str | None = None, model: str, architecture: str) -> None:

@@ -10,7 +10,8 @@ from promptflux.classifiers.network import Network
 from promptflux.classifiers.weights import load_model, weights_digest
 from promptflux.files.predictions import write_predictions
 from promptflux.files.tensors import open_tensors
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 
 def main(

@@ -8,7 +8,8 @@ from promptflux.errors import StudyError
 from promptflux.figures.parity import draw
 from promptflux.figures.sheet import Style
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 COLUMNS = ("layer", "images", "shape", "max_abs_diff", "max_rel_diff", "verdict")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from promptflux.errors import StudyError
 from promptflux.files.predictions import open_predictions
 from promptflux.files.whole import whole
-from promptflux.runtime.job import run
+from promptflux.script import run
 
 
 def main(*, generated: Sequence[str], own: Sequence[str], table: str) -> None:

@@ -10,7 +10,8 @@ from promptflux.images.fitting import tensor
 from promptflux.images.inputs import InputSpec
 from promptflux.images.preparation import Prepared, mapped, prepare
 from promptflux.paths import Results
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 
 def main(

@@ -7,7 +7,7 @@ from promptflux.files.checksums import read_checksums, write_checksums
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.generation.prompts import read_prompts
 from promptflux.paths import Results
-from promptflux.runtime.job import run
+from promptflux.script import run
 from promptflux.study.changes import asked
 
 

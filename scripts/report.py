@@ -6,7 +6,7 @@ from pathlib import Path
 
 from promptflux.paths import Results
 from promptflux.report.page import prompt_sections, write_page
-from promptflux.runtime.job import run
+from promptflux.script import run
 
 
 def main(

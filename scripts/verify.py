@@ -8,7 +8,8 @@ from promptflux.files.checksums import read_checksums
 from promptflux.files.comparison import compare, summary
 from promptflux.files.whole import whole
 from promptflux.paths import Results
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 
 COLUMNS = ("file", "verdict", "largest_difference", "mean_difference")
 

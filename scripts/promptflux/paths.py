@@ -100,6 +100,20 @@ class Results:
         """Each image and table beside those of another run."""
         return self("verify.tsv")
 
+    # What was made for what: see files/made.py
+
+    def request(self, job: str) -> str:
+        """What a job is asked."""
+        return self(f"requests/{job}.json")
+
+    def job_of(self, request: str | Path) -> str:
+        """The job of a request."""
+        return self.name(request).removeprefix("requests/").removesuffix(".json")
+
+    def made(self, job: str) -> str:
+        """What a job made, and for which request."""
+        return self(f"made/{job}.json")
+
     # What Snakemake writes of the jobs
 
     def log(self, job: str) -> str:

@@ -1,8 +1,7 @@
 """How a script meets Snakemake: its log, its progress bars and its errors."""
 
-import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
@@ -40,7 +39,7 @@ class _Tee:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Run the body of a Snakemake job: `with job(snakemake): main(...)`; scripts call `run`.
+    """Run the body of a Snakemake job: `with job(snakemake): main(...)`; scripts call `promptflux.script.run`.
 
     What is printed to stderr also goes to the job's log file. A `StudyError` ends the job
     with its sentence and exit status 1, without a traceback. A rule with the resource `gpu`
@@ -59,31 +58,6 @@ def job(snakemake: Any) -> Iterator[None]:
             sys.exit(1)
         finally:
             sys.stderr = terminal
-
-
-def run(main: Callable[..., None], snakemake: Any) -> None:
-    """Call the `main` of a script with what its rule says, as a `job`.
-
-    Each parameter of `main` gets the input, output, param or wildcard of its own name, or
-    `threads`; one that the rule does not have keeps its default, and an empty list is None where
-    that is the default.
-    """
-    with job(snakemake):
-        main(**arguments(main, snakemake))
-
-
-def arguments(main: Callable[..., None], snakemake: Any) -> dict[str, Any]:
-    """What `run` calls `main` with. Raises TypeError if a parameter is in no place of the rule, or in several."""
-    places = [dict(part.items()) for part in (snakemake.input, snakemake.output, snakemake.params)]
-    places += [dict(snakemake.wildcards.items()), {"threads": snakemake.threads}]
-    found = {}
-    for name, parameter in inspect.signature(main).parameters.items():
-        values = [place[name] for place in places if name in place]
-        if len(values) > 1 or (not values and parameter.default is parameter.empty):
-            raise TypeError(f"rule {snakemake.rule}: {name} is in {len(values)} places of it, not in one")
-        for value in values:
-            found[name] = None if parameter.default is None and value == [] else value
-    return found
 
 
 def note(message: str) -> None:

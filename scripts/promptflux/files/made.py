@@ -1,0 +1,108 @@
+"""What was made for what: the request of a job beside the record of what it made.
+
+Before a run, the request of each job is written to `results/requests/{job}.json`: all that its
+results are a function of beside the files of other jobs, the digests of the user's own
+files included. When a job has ended well, `results/made/{job}.json` names the request that it
+ended for, and the digests of its files. So a copied results folder, a file that was replaced by
+an older one, and one that was damaged are known for what they are, whatever their times say.
+
+A request is an input of its job. It is older than everything if the job's files are those
+that were made for it, and new if not; the rest is Snakemake's.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from promptflux.files.digests import Digests
+from promptflux.files.whole import sha256_of_file, whole
+from promptflux.paths import Results
+
+LONG_AGO = 1_000_000_000  # the time of a request whose files are made, in seconds since 1970
+
+
+def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
+    """Record that the job of `request` has made `files`."""
+    results = Results.of(request)
+    record = {
+        "request": sha256_of_file(request),
+        "files": {
+            results.name(file): {"sha256": sha256_of_file(file), "size": os.path.getsize(file)}
+            for file in files
+        },
+    }
+    with whole(results.made(results.job_of(request))) as partial:
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The record of a job; an empty one if there is none or it is damaged."""
+    nothing: dict[str, Any] = {"request": None, "files": {}}
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not all(len(file["sha256"]) == 64 and file["size"] >= 0 for file in record["files"].values()):
+            return nothing
+        return {"request": record["request"], "files": record["files"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return nothing
+
+
+def damaged_files(job: str, results: Results, digests: Digests) -> list[str]:
+    """The files, by their names in the results, that a job made and that are not what it made."""
+    path = Path(results.made(job))
+    record = read_record(path)
+    recorded = path.stat().st_mtime_ns if record["files"] else 0
+    found = []
+    for name, file in record["files"].items():
+        try:
+            status = os.stat(results(name))
+        except OSError:
+            found.append(name)
+            continue
+        # What is older than its record is what was recorded; a copy may be newer.
+        as_it_was = status.st_size == file["size"] and (
+            status.st_mtime_ns <= recorded or digests.of(results(name)) == file["sha256"]
+        )
+        if not as_it_was:
+            found.append(name)
+    return found
+
+
+def bring_up_to_date(
+    requests: Mapping[str, Mapping[str, Any]], results: Results, digests: Digests
+) -> dict[str, list[str]]:
+    """Write the request of each job, by its name; returns the damaged files of each job that has some.
+
+    A request is new if its job has to run: because it was made for another one, or a file of
+    its is gone or damaged.
+    """
+    damaged: dict[str, list[str]] = {}
+    for job, request in requests.items():
+        content = json.dumps(request, indent=1, ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        found = damaged_files(job, results, digests)
+        if found:
+            damaged[job] = found
+        is_made = not found and read_record(results.made(job))["request"] == digest
+        _write_request(Path(results.request(job)), content, is_made)
+    return damaged
+
+
+def _write_request(path: Path, content: str, is_made: bool) -> None:
+    """Write a request where it differs from what is there, and give it its time."""
+    try:
+        there = path.read_bytes() == content.encode("utf-8", "surrogatepass")
+        old = path.stat().st_mtime == LONG_AGO
+    except OSError:
+        there = old = False
+    if not there:
+        with whole(path) as partial:
+            partial.write_bytes(content.encode("utf-8", "surrogatepass"))
+        old = False
+    if is_made and not old:
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    elif not is_made and old:
+        os.utime(path)

@@ -1,0 +1,147 @@
+"""The jobs of a study: what each is asked, and which files of the user's it reads."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptflux.files.digests import Digests
+from promptflux.files.whole import sha256_of_text
+from promptflux.generation.prompts import Prompt
+from promptflux.study.engines import REFERENCE, Engine
+from promptflux.study.stages import compared
+from promptflux.study.study import Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job.
+
+    name: in logs, benchmarks and requests. asked: the arguments of its script that are no files,
+    and the digest of its code. reads: the user's files whose content its results follow.
+    """
+
+    name: str
+    asked: Mapping[str, Any]
+    reads: Sequence[str] = ()
+
+    def request(self, digests: Digests) -> dict[str, Any]:
+        """All that the job's results are a function of, beside the files of other jobs, as JSON knows it."""
+        return {"asked": dict(self.asked), "reads": {path: digests.of(path) for path in self.reads}}
+
+
+def jobs_of(
+    study: Study,
+    engines: Sequence[Engine],
+    code: Callable[[str], str],
+    gallery: Sequence[Mapping[str, Any]],
+    engine_note: str,
+    edited: Mapping[str, Sequence[str]],
+) -> dict[str, Job]:
+    """Every job of a study, by its name.
+
+    code: a rule -> the digest of its code. gallery: the rows of the gallery. engine_note: a
+    sentence on the engines. edited: batch -> the files of its generated images that somebody
+    has changed since.
+    """
+    style = {key: study.config["figures"][key] for key in ("colormap", "dpi")}
+    found = [
+        *_images(study, code, edited),
+        *_classifiers(study, engines, code),
+        *_figures(study, engines, code, gallery, style),
+        Job("record", {"code": code("record"), "config": study.config, "rows": _digest(study.prompts)}),
+        Job(
+            "verify",
+            {"code": code("verify"), "reference": str(study.reference) if study.reference else None},
+            study.reference_files,
+        ),
+        Job(
+            "report",
+            {
+                "code": code("report"),
+                "engines": {engine.name: engine.title for engine in engines},
+                "engine_note": engine_note,
+                "style": style,
+            },
+        ),
+    ]
+    return {job.name: job for job in found}
+
+
+def _images(study: Study, code: Callable[[str], str], edited: Mapping[str, Sequence[str]]) -> Iterator[Job]:
+    """The jobs that make images and their tensors."""
+    for batch in study.prompts_of:
+        generator = study.generator
+        assert generator is not None  # where there are prompts
+        asked = {
+            "code": code("generate"),
+            "names": study.image_batches[batch],
+            "request": study.request_digest(batch),
+            "settings": generator.settings(),
+        }
+        yield Job(f"generate/{batch}", asked, generator.files())
+    for batch, names in study.image_batches.items():
+        reads = [str(study.own_images[name].path) for name in names if name in study.own_images]
+        for input_name, spec in study.inputs.items():
+            asked = {
+                "code": code("preprocess"),
+                "names": names,
+                "input_spec": spec.to_dict(),
+                "on_bad_image": study.config["on_bad_image"],
+            }
+            yield Job(f"preprocess/{input_name}/{batch}", asked, [*reads, *edited.get(batch, ())])
+
+
+def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], str]) -> Iterator[Job]:
+    """The jobs that run the classifiers and compare the engines."""
+    inference = study.config["inference"]
+    for name, spec in study.classifiers.items():
+        weights = [str(spec.weights_path)] if spec.weights_path else []
+        yield Job(f"import_weights/{name}", {"code": code("import_weights")}, [str(spec.path), *weights])
+        yield Job(f"export_bson/{name}", {"code": code("export_bson")})
+        for engine in engines:
+            for batch in study.image_batches:
+                asked = {
+                    "script": engine.script,
+                    "code": code(engine.stage),
+                    "layers_of": study.chosen_in(batch),
+                    "micro_batch": inference["micro_batch"],
+                    "kernels": inference["flux_kernels"] if engine.name == "flux" else "plain",
+                }
+                yield Job(f"{engine.stage}/{name}/{batch}", asked)
+            yield Job(f"predictions/{name}/{engine.name}", {"code": code("predictions")})
+
+
+def _figures(
+    study: Study,
+    engines: Sequence[Engine],
+    code: Callable[[str], str],
+    gallery: Sequence[Mapping[str, Any]],
+    style: Mapping[str, Any],
+) -> Iterator[Job]:
+    """The jobs that draw."""
+    for name, spec in study.classifiers.items():
+        for engine in compared(engines):
+            asked = {"code": code("parity"), "titles": [engine.title, REFERENCE.title], "style": style}
+            yield Job(f"parity/{name}/{engine.name}", asked)
+        for batch in study.image_batches:
+            if chosen := study.chosen_in(batch):
+                yield Job(f"figures/{name}/{batch}", {"code": code("figures"), "images": chosen, "style": style})
+        told = sorted(study.prompts, key=lambda prompt: prompt.name)
+        asked = {"code": code("confusion"), "labels": list(spec.labels), "style": style, "rows": _digest(told)}
+        yield Job(f"confusion/{name}", asked)
+    shown = [image for row in gallery for image in row["images"] if image in study.own_images]
+    asked = {
+        "code": code("gallery"),
+        "rows": list(gallery),
+        "total": len(study.prompts) + bool(study.own_images),
+        "style": style,
+    }
+    yield Job("gallery", asked, [str(study.own_images[image].path) for image in shown])
+
+
+def _digest(prompts: Iterable[Prompt]) -> str:
+    """A digest of rows of the prompts table."""
+    rows = [dataclasses.asdict(prompt) for prompt in prompts]
+    return sha256_of_text(json.dumps(rows, ensure_ascii=False))[:16]
