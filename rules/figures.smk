@@ -4,7 +4,10 @@
 #      images of the first prompts
 # out: results/figures/gallery.png
 #      results/figures/{classifier}/confusion.png and .tsv
-#      results/figures/{classifier}/{image}/*.png
+#      results/figures/{classifier}/{image}/*.png, as many as `of_image` has modules (see
+#      scripts/promptflux/figures/of_image/__init__.py)
+
+from promptflux.figures.catalog import drawings
 
 
 for classifier, spec in STUDY.classifiers.items():
@@ -22,14 +25,14 @@ for classifier, spec in STUDY.classifiers.items():
                 output:
                     figures=[
                         report(
-                            figure,
+                            RESULTS.figure(classifier, image, drawing.file),
                             caption="../captions/figure.rst",
                             category=f"What {classifier} sees",
                             subcategory=image,
-                            labels={"figure": Path(figure).stem.replace("_", " ")},
+                            labels={"figure": drawing.title},
                         )
                         for image in chosen
-                        for figure in figures_of(spec, image)
+                        for drawing in drawings(spec)
                     ],
                 log:
                     RESULTS.log(f"figures/{classifier}_{batch}"),

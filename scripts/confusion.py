@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from promptflux.errors import StudyError
-from promptflux.figures.confusion import NONE_NAMED, OWN_IMAGES, draw, named_label
+from promptflux.figures.of_study.confusion import NONE_NAMED, OWN_IMAGES, draw, named_label
 from promptflux.figures.sheet import Style
 from promptflux.files.tables import read_predictions
 from promptflux.files.whole import whole
@@ -44,7 +44,7 @@ def main(
     lines = [["asked", *labels]] + [[name, *map(str, line)] for name, line in zip(rows, matrix, strict=True)]
     with whole(table) as path:
         path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
-    draw(matrix, rows, list(labels), classifier).save(figure, Style(**style).dpi)
+    draw(matrix, rows, labels, classifier, Style(**style)).save(figure)
 
 
 if "snakemake" in globals():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from promptflux.figures.gallery import Group, hang
+from promptflux.figures.of_study.gallery import Group, draw
 from promptflux.figures.sheet import Style
 from promptflux.script import run
 
@@ -17,14 +17,13 @@ def main(
 ) -> None:
     """Write the gallery as a PNG.
 
-    rows: of each its `name`, its first `images`, a caption for each in
-    `captions` (its prompt, or its own name; if they are all the same it is shown once), and
-    the `count` of all its images. sources: image -> its file. total: how many rows the whole study has. style: the
-    fields of `Style`. A picture that cannot be read leaves a marked gap.
+    rows: of each its `name`, its first `images`, a caption for each in `captions` (its prompt, or
+    its own name; if they are all the same it is shown once), and the `count` of all its images.
+    sources: image -> its file. total: how many rows the whole study has. style: the fields of
+    `Style`. A picture that cannot be read leaves a marked gap.
     """
-    dpi = Style(**style).dpi
     groups = [Group(**{**row, "images": [sources[image] for image in row["images"]]}) for row in rows]
-    hang(groups, total, dpi).save(figure, dpi)
+    draw(groups, total, Style(**style)).save(figure)
 
 
 if "snakemake" in globals():

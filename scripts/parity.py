@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from promptflux.classifiers.parity import compare, complaint
 from promptflux.errors import StudyError
-from promptflux.figures.parity import draw
+from promptflux.figures.of_study.parity import draw
 from promptflux.figures.sheet import Style
 from promptflux.files.whole import whole
 from promptflux.runtime.job import note
@@ -38,8 +38,7 @@ def main(
     text = "".join("\t".join(cells) + "\n" for cells in [COLUMNS, *parity.rows()])
     with whole(table) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
-    dpi = Style(**style).dpi
-    draw(parity, classifier).save(figure, dpi)
+    draw(parity, classifier, Style(**style)).save(figure)
     if parity.failed:
         print(text, file=sys.stderr)
         raise StudyError(complaint(parity, classifier))

@@ -1,16 +1,52 @@
 """Things of one sort, a file each in a folder of their own: a new file is a new entry, and no list has to be kept."""
 
+import ast
 import importlib
 import pkgutil
-from typing import TypeVar
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
 
 def entries(package: str, sort: type[Entry]) -> list[Entry]:
     """The instances of `sort` that the modules of `package` define at their top, in the order of modules and lines."""
-    path = importlib.import_module(package).__path__
-    names = sorted(module.name for module in pkgutil.iter_modules(path))
-    modules = [importlib.import_module(f"{package}.{name}") for name in names]
+    modules = [module(package, name) for name in _module_files(package)]
     found = [value for module in modules for value in vars(module).values() if isinstance(value, sort)]
     return list(dict.fromkeys(found))
+
+
+def declared(package: str) -> dict[str, dict[str, Any]]:
+    """The constants of each module of `package`: module -> NAME -> value, in the order of modules and lines.
+
+    The files are read, not run, so that what they import is not needed: a constant is what is
+    assigned at the top to a name in capitals, as a plain value.
+    """
+    return {name: _constants(path) for name, path in _module_files(package).items()}
+
+
+def module(package: str, name: str) -> ModuleType:
+    """The module `name` of `package`, imported."""
+    return importlib.import_module(f"{package}.{name}")
+
+
+def _module_files(package: str) -> dict[str, Path]:
+    """The modules of a package and their files, by name."""
+    spec = find_spec(package)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    names = sorted((found.name, found.module_finder.path) for found in pkgutil.iter_modules(folders))
+    return {name: Path(folder, f"{name}.py") for name, folder in names}
+
+
+def _constants(path: Path) -> dict[str, Any]:
+    constants = {}
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
+                try:
+                    constants[name] = ast.literal_eval(value)
+                except ValueError:
+                    continue  # computed, so nothing that others can read
+    return constants

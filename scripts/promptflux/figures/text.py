@@ -1,9 +1,9 @@
-"""How free text gets into a figure."""
+"""Text in figures: what free text becomes, how much room it takes, and durations in words."""
 
 import os
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 import matplotlib
 from matplotlib.font_manager import get_font
@@ -48,6 +48,7 @@ def legible(text: str) -> str:
     return "".join(kept)
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """The width in inches of one line of DejaVu Sans at `size` points."""
     font = _font()
@@ -56,7 +57,7 @@ def text_width(text: str, size: float) -> float:
     return font.get_width_height()[0] / 64 / 72  # 26.6 fixed-point points
 
 
-def shorten(text: str, width: float, size: float) -> str:
+def one_line(text: str, width: float, size: float) -> str:
     """`legible(text)`, cut with an ellipsis to at most `width` inches at `size` points."""
     return (wrapped(text, width, size, 1) or [""])[0]
 
@@ -94,3 +95,14 @@ def _fitting(text: str, width: float, size: float, ending: str) -> int:
         else:
             too_many = middle
     return fits
+
+
+def duration(seconds: float) -> str:
+    """A duration: 0.4 s, 12 s, 3 min 20 s, 1 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole_seconds = round(seconds)
+    hours, minutes = whole_seconds // 3600, whole_seconds // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole_seconds % 60} s" if minutes else f"{whole_seconds} s"

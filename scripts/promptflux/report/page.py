@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from promptflux.figures.of_study import confusion, parity, where_the_time_went
+from promptflux.figures.of_study import gallery as gallery_figure
 from promptflux.figures.sheet import Style
+from promptflux.figures.text import duration
 from promptflux.files.predictions import open_predictions
 from promptflux.files.tables import Prediction, read_predictions, read_table
 from promptflux.files.tensors import open_tensors
@@ -27,37 +29,17 @@ from promptflux.images.provenance import read_provenance
 from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
-from promptflux.report.times import draw_times, read_times, seconds
+from promptflux.report.times import read_times
 
 # A study of a thousand prompts must still open in a browser.
 MOST_THUMBNAILS = 60
 MOST_PREDICTIONS = 200
 MOST_DIFFERENCES = 50
-MOST_DRAWN_IMAGES = 8  # images a classifier whose figures are in the page
-DPI = 130  # of a figure that does not say
+MOST_DRAWN_IMAGES = 8  # of each classifier: the figures of so many images are in the page
 PACKAGES = (
     *("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "h5py"),
     *("matplotlib", "jinja2", "pyyaml", "snakemake"),
 )
-CAPTIONS = {
-    "loaded_image_verification": (
-        "What the network got: the tensor as a picture, how often each value occurs in it, and where it came "
-        "from. A wrong crop, swapped colours or values out of range would show here."
-    ),
-    "input_image_visualizations": (
-        "The brightness of this picture in three ways: as colours, as lines of equal brightness, and as a "
-        "landscape in which bright is high. All three share the colour bar."
-    ),
-    "feature_maps": (
-        "Each tile is one channel of convolution {number}: it is bright where the channel finds its pattern. All "
-        "tiles share the colour bar, so they can be compared; a crossed-out one found nothing in this image."
-    ),
-    "model_output": (
-        "The answer: one bar a label, adding up to 100%. The dark bar is the prediction; bars of similar "
-        "length mean that the network was unsure."
-    ),
-}
-CONVOLUTION = re.compile(r"conv_layer_(\d+)_feature_maps")
 
 
 def write_page(
@@ -79,8 +61,8 @@ def write_page(
     `name`, `prompt`, `negative_prompt`, `seed` and the paths of its `images`. gallery: a PNG.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
     its `architecture` and `confusion`, `parity` (a list of `titles`, `table`, `figure`), `predictions`
-    (engine -> table) and `figures` (a list of `image` and `paths`); if known, `accuracy` (0..1)
-    and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
+    (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
+    how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
     `verify`, if there is one. times_figure: a PNG that is drawn of the benchmarks. style: the fields of
     `Style`.
@@ -95,7 +77,7 @@ def write_page(
     own = [name for name in sources if name not in paths]
     thumbnails = make_thumbnails(chosen_for_thumbnails(prompts, own), paths, sources)
     times = read_times(benchmarks)
-    draw_times(times).save(times_figure, Style(**style).dpi)
+    where_the_time_went.draw(times, Style(**style)).save(times_figure)
     environment = Environment(
         loader=PackageLoader("promptflux.report", "."),
         autoescape=True,
@@ -104,7 +86,7 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "seconds": seconds,
+        "duration": duration,
         "percent": percent,
         "engine": lambda name: study["engines"].get(name, name),
     }
@@ -119,10 +101,10 @@ def write_page(
         problems={name: source.problem for name, source in sources.items() if source.problem},
         thumbnails=thumbnails,
         image_folder=link(next(iter(paths.values())), folder, parent=True) if paths else None,
-        gallery=picture(gallery),
+        gallery=picture(gallery) | {"caption": gallery_caption(prompts)},
         classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
         times=times,
-        times_figure=picture(times_figure),
+        times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},
         verified=read_verified(verified) if verified else None,
         made_with=common_provenance([paths[name] for name in thumbnails if name in paths]),
         versions=versions(),
@@ -162,7 +144,7 @@ def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
 def prompt_sections(
     rows: Sequence[Mapping], seed: int, images_per_prompt: int, results: Results
 ) -> list[dict]:
-    """What the page shows of each prompt, a row of the prompts table, from the results folder; see `main`."""
+    """What the page shows of each prompt, a row of the prompts table, from the results folder; see `write_page`."""
     return [
         {
             "name": prompt.name,
@@ -222,12 +204,19 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
         "architecture": Path(classifier["architecture"]).read_text(encoding="utf-8").strip(),
         "predictions": prediction_table(classifier["predictions"]),
         "tables": {engine: link(path, folder) for engine, path in classifier["predictions"].items()},
-        "confusion": picture(classifier["confusion"]),
+        "confusion": picture(classifier["confusion"]) | {"caption": confusion.CAPTION},
         "parity": [
-            {"titles": part["titles"], **read_parity(part["table"]), "picture": picture(part["figure"])}
+            {
+                "titles": part["titles"],
+                **read_parity(part["table"]),
+                "picture": picture(part["figure"]) | {"caption": parity.CAPTION},
+            }
             for part in classifier["parity"]
         ],
-        "figures": [{"image": entry["image"], "pictures": captioned(entry["paths"])} for entry in drawn],
+        "figures": [
+            {"image": entry["image"], "pictures": captioned(entry["paths"], classifier["captions"])}
+            for entry in drawn
+        ],
         "drawn_count": len(classifier["figures"]),
         "figure_folder": link(first["paths"][0], folder, parent=True, levels=2) if first else None,
     }
@@ -236,7 +225,7 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
 def input_sentence(spec: InputSpec) -> str:
     """How the classifier wants its images, in words."""
     kind = {"gray": "gray", "rgb": "RGB"}[spec.channels]
-    fit = {"crop": "the centre cropped", "pad": "padded with black", "stretch": "stretched"}[spec.fit]
+    fit = {"crop": "the center cropped", "pad": "padded with black", "stretch": "stretched"}[spec.fit]
     if any(spec.mean) or any(std != 1 for std in spec.std):
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
         scale = f"values less {mean}, divided by {std}"
@@ -298,23 +287,24 @@ def read_verified(path: str) -> dict:
     }
 
 
-def captioned(paths: Sequence[str]) -> Iterator[dict]:
-    """The figures of one image, each with a caption that says how to read it."""
+def gallery_caption(prompts: Sequence[Mapping]) -> str:
+    """How to read the gallery of a study with these prompts."""
+    return gallery_figure.CAPTION if prompts else gallery_figure.CAPTION_WITHOUT_PROMPTS
+
+
+def captioned(paths: Sequence[str], captions: Mapping[str, str]) -> Iterator[dict]:
+    """The figures of one image, each with a caption that says how to read it; captions: by the name of the file."""
     for path in paths:
-        stem = Path(path).stem
-        convolution = CONVOLUTION.fullmatch(stem)
-        key = "feature_maps" if convolution else stem
-        caption = CAPTIONS.get(key, stem.replace("_", " "))
-        yield picture(path) | {"caption": caption.format(number=convolution[1]) if convolution else caption}
+        yield picture(path) | {"caption": captions[Path(path).stem]}
 
 
 def picture(path: str) -> dict:
-    """A figure as part of the page: `uri`, and `width` and `height` in CSS pixels, about 93 an inch.
+    """A figure, a PNG that knows its dpi, as part of the page: `uri`, and `width` and `height` in CSS pixels.
 
-    As WebP it takes a quarter of the room of its PNG.
+    An inch of it takes 93 of them. As WebP it takes a quarter of the room of its PNG.
     """
     with Image.open(path) as image:
-        dpi = image.info.get("dpi", (DPI, DPI))[0]
+        dpi = image.info["dpi"][0]
         image = image.convert("RGB")
     width, height = (round(side / dpi * 93) for side in image.size)
     if image.width > 2 * width:

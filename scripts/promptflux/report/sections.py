@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from promptflux.classifiers.spec import Spec
+from promptflux.figures.catalog import drawings
 from promptflux.paths import HERE, Results
 from promptflux.report.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
 from promptflux.study.engines import REFERENCE, Engine
@@ -14,13 +15,7 @@ from promptflux.study.study import Study
 
 def figures_of(spec: Spec, image: str, results: Results = HERE) -> list[str]:
     """The figures of one image as one classifier sees it, in the order of the report."""
-    names = [
-        "loaded_image_verification",
-        "input_image_visualizations",
-        *(f"conv_layer_{i}_feature_maps" for i, _ in enumerate(spec.layers_of("conv"), start=1)),
-        "model_output",
-    ]
-    return [results.figure(spec.name, image, name) for name in names]
+    return [results.figure(spec.name, image, drawing.file) for drawing in drawings(spec)]
 
 
 def gallery_rows(study: Study) -> list[dict[str, Any]]:
@@ -75,6 +70,7 @@ def classifier_sections(
             "figures": [
                 {"image": image, "paths": figures_of(spec, image, results)} for image in study.chosen
             ],
+            "captions": {drawing.file: drawing.caption for drawing in drawings(spec)},
         }
         for name, spec in study.classifiers.items()
     ]

@@ -7,14 +7,22 @@ from statistics import median_high
 import numpy as np
 from PIL import Image
 
-from promptflux.figures.sheet import ALARM, FAINT, MUTED, Sheet
-from promptflux.figures.text import MISSING, legible, shorten, wrapped
+from promptflux.figures.sheet import ALARM, FAINT, MUTED, Sheet, Style
+from promptflux.figures.text import MISSING, legible, one_line, wrapped
 from promptflux.images.thumbnails import thumbnail
 
+TITLE = "gallery"
+CAPTION = (
+    "The images of the study, those of one prompt side by side under its text. Judge by eye: is what the text "
+    "names in the picture?"
+)
+CAPTION_WITHOUT_PROMPTS = (
+    "The images of the study as they are, before they are fitted to what a classifier wants."
+)
 MOST_IN_A_LINE = 6
 MOST_LINES, MOST_LINES_CAPTIONED = 2, 8  # of a group's images: under one text, or with one each
 MARGIN, GAP, BETWEEN = 0.3, 0.08, 0.32  # inches: around the wall, between images, between groups
-LINE, CAPTION = 0.19, 0.2  # inches: a line of a heading, the room of an image's own caption
+LINE, CAPTION_LINE = 0.19, 0.2  # inches: a line of a heading, the room of an image's own caption
 
 
 @dataclass
@@ -38,8 +46,9 @@ class Group:
         return text if self.alike and 2 * text.count(MISSING) <= len(text) else self.name
 
 
-def hang(groups: Sequence[Group], total: int, dpi: int) -> Sheet:
-    """Place the groups in one column, or in two if there are many."""
+def draw(groups: Sequence[Group], total: int, style: Style) -> Sheet:
+    """The groups in one column, or in two if there are many; `total`: how many the whole study has."""
+    dpi = style.dpi
     # What most groups need: one with many images must not make all the others narrow.
     per_line = max(3, min(MOST_IN_A_LINE, median_high(group.count for group in groups)))
     few = len(groups) <= 6 and per_line <= 4
@@ -52,14 +61,12 @@ def hang(groups: Sequence[Group], total: int, dpi: int) -> Sheet:
     for side_by_side in lines_of(blocks, columns):
         tops += [bottom] * len(side_by_side)
         bottom += max(block.height for block in side_by_side) + BETWEEN
-    sheet = Sheet(2 * MARGIN + columns * (width + 2 * BETWEEN) - 2 * BETWEEN, bottom - BETWEEN + MARGIN)
+    sheet = Sheet(2 * MARGIN + columns * (width + 2 * BETWEEN) - 2 * BETWEEN, bottom - BETWEEN + MARGIN, dpi)
     sheet.title("Gallery", summary(groups, total))
     canvas = Image.new("RGB", (round(sheet.width * dpi), round(sheet.height * dpi)), "white")
     for number, (block, top) in enumerate(zip(blocks, tops, strict=True)):
         block.place(sheet, canvas, MARGIN + number % columns * (width + 2 * BETWEEN), top)
-    wall = sheet.axes(0, 0, sheet.width, sheet.height, zorder=-1)
-    wall.axis("off")
-    wall.imshow(np.asarray(canvas), aspect="auto", interpolation="nearest")
+    sheet.pixels(np.asarray(canvas.convert("RGBA")), 0, 0)
     return sheet
 
 
@@ -85,7 +92,7 @@ class Block:
     def __init__(self, group: Group, tile: float, per_line: int, dpi: int):
         self.group, self.tile, self.dpi = group, tile, dpi
         self.width = per_line * (tile + GAP) - GAP
-        self.caption = 0.0 if group.alike else CAPTION
+        self.caption = 0.0 if group.alike else CAPTION_LINE
         most = per_line * (MOST_LINES if group.alike else MOST_LINES_CAPTIONED)
         self.count = min(len(group.images), most)
         pictures = [thumbnail(image, round(tile * dpi)) for image in group.images[: self.count]]
@@ -116,7 +123,7 @@ class Block:
                 if number in line.gaps:
                     sheet.text(x + 0.1, lower - 0.1, "cannot be read", fontsize=8, color=ALARM)
                 if self.caption:
-                    text = shorten(next(captions), self.tile, 7.5)
+                    text = one_line(next(captions), self.tile, 7.5)
                     sheet.text(x, lower + 0.14, text, fontsize=7.5, color=MUTED)
             top = lower + self.caption + GAP
 

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patches import Rectangle
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from promptflux.figures.sheet import ACCENT, FAINT, INK, MUTED, Sheet, head
-from promptflux.figures.text import shorten, text_width
+from promptflux.figures.sheet import ACCENT, FAINT, INK, Sheet, Style, colored, head
+from promptflux.figures.text import one_line, text_width
 
+TITLE = "asked against seen"
+CAPTION = (
+    "What was asked against what was seen. A row holds the images whose prompt names that label, a column "
+    "those predicted as it; on the framed cells both agree. The color is the share of the row."
+)
 NONE_NAMED = "(none named)"
 OWN_IMAGES = "(own images)"
 MOST_LABELS = 30  # drawn; the table has them all
@@ -40,20 +44,25 @@ def whole_word(label: str) -> re.Pattern:
     return re.compile(r"(?<!\w)" + r"[\s_-]+".join([*words[:-1], plural]) + r"(?!\w)", re.IGNORECASE)
 
 
-def draw(matrix: np.ndarray, rows: list[str], labels: list[str], classifier: str) -> Sheet:
-    """The counts in cells, coloured by their share of the row; the diagonal is framed."""
+def draw(
+    matrix: np.ndarray, rows: Sequence[str], labels: Sequence[str], classifier: str, style: Style
+) -> Sheet:
+    """The counts in cells, colored by their share of the row; where both agree they are framed.
+
+    matrix: whole numbers [rows, labels], a row for each asked label, NONE_NAMED or OWN_IMAGES.
+    """
     columns, left_out = most_seen(matrix.sum(axis=0), [label in rows for label in labels])
     lines, _ = most_seen(matrix.sum(axis=1), [name in (NONE_NAMED, OWN_IMAGES) for name in rows])
     totals = matrix.sum(axis=1)
     shares = (matrix / totals[:, None])[np.ix_(lines, columns)]
-    row_names = [f"{shorten(rows[line], 1.7, 8.5)}  ({totals[line]:,})" for line in lines]
-    column_names = [shorten(labels[column], 1.7, 8.5) for column in columns]
+    row_names = [f"{one_line(rows[line], 1.7, 8.5)}  ({totals[line]:,})" for line in lines]
+    column_names = [one_line(labels[column], 1.7, 8.5) for column in columns]
 
     room_left = max(text_width(name, 8.5) for name in row_names) + 0.62
     room_above = 0.72 * max(text_width(name, 8.5) for name in column_names) + 0.3
     width, height = CELL * len(columns), CELL * len(lines)
     top = head() + 0.1 + room_above
-    sheet = Sheet(max(room_left + width + 1.6, 6.0), top + max(height, 1.2) + 0.3)
+    sheet = Sheet(max(room_left + width + 1.6, 6.0), top + max(height, 1.2) + 0.3, style.dpi)
     subtitle = "Images by the label that their prompt names (rows) and the predicted label (columns)"
     if rows == [OWN_IMAGES]:
         subtitle = "Images by the predicted label; the user's own come without a prompt"
@@ -61,32 +70,39 @@ def draw(matrix: np.ndarray, rows: list[str], labels: list[str], classifier: str
         subtitle += f"; {left_out} labels, hardly ever predicted, are left out"
     sheet.title(f"{classifier}: asked and predicted", subtitle)
 
-    axes = sheet.axes(room_left, top, width, height)
-    image = axes.imshow(shares, cmap=SHARE, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    left = room_left
+    shades = colored(shares, Normalize(0, 1), SHARE)
+    sheet.raster(np.ascontiguousarray(shades[..., :3]), (left, top, width, height), sharp=True)
     for (y, x), share in np.ndenumerate(shares):
-        count = matrix[lines[y], columns[x]]
-        if count:
-            colour = "white" if share > 0.55 else INK
-            axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=8.5, color=colour)
-        if rows[lines[y]] == labels[columns[x]]:
-            axes.add_patch(
-                Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1, zorder=3)
-            )
-    axes.set_xticks(
-        range(len(columns)), column_names, rotation=45, ha="left", rotation_mode="anchor", parse_math=False
+        if count := matrix[lines[y], columns[x]]:
+            place = (left + CELL * (x + 0.5), top + CELL * (y + 0.5))
+            color = "white" if share > 0.55 else INK
+            sheet.labels([place], [f"{count:,}"], size=8.5, color=color, ha="center", va="center")
+    grid = [[(left, top + CELL * y), (left + width, top + CELL * y)] for y in range(len(lines) + 1)]
+    grid += [[(left + CELL * x, top), (left + CELL * x, top + height)] for x in range(len(columns) + 1)]
+    sheet.lines(grid, colors=FAINT, capstyle="projecting")
+    agreeing = [
+        (left + CELL * x, top + CELL * y)
+        for y, line in enumerate(lines)
+        for x, column in enumerate(columns)
+        if rows[line] == labels[column]
+    ]
+    frame = np.array([(0, 0), (CELL, 0), (CELL, CELL), (0, CELL), (0, 0)])
+    sheet.lines([corner + frame for corner in agreeing], colors=INK, linewidths=1.1, joinstyle="miter")
+    for x, name in enumerate(column_names):
+        place = (left + CELL * (x + 0.5), top - 0.08)
+        sheet.text(*place, name, fontsize=8.5, rotation=45, rotation_mode="anchor")
+    for y, name in enumerate(row_names):
+        place = (left - 0.06, top + CELL * (y + 0.5))
+        sheet.text(*place, name, fontsize=8.5, ha="right", va="center_baseline")
+    sheet.color_bar(
+        (room_left + width + 0.3, top, 0.12, max(height, 1.2)),
+        SHARE,
+        Normalize(0, 1),
+        "share of the row",
+        ticks=[0, 0.5, 1],
+        texts=["0%", "50%", "100%"],
     )
-    axes.set_yticks(range(len(lines)), row_names, parse_math=False)
-    axes.tick_params(
-        length=0, labelsize=8.5, labelcolor=INK, top=True, labeltop=True, bottom=False, labelbottom=False
-    )
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(lines) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=FAINT, linewidth=0.6)
-    axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=FAINT)
-    bar = sheet.colour_bar(image, (room_left + width + 0.3, top, 0.12, max(height, 1.2)), "share of the row")
-    bar.set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"], color=MUTED)
     return sheet
 
 
