@@ -9,7 +9,6 @@
 
 from promptflux.figures.catalog import drawings
 
-
 for classifier, spec in STUDY.classifiers.items():
     for batch in STUDY.image_batches:
         if chosen := STUDY.chosen_in(batch):

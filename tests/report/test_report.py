@@ -1,14 +1,19 @@
 """The report: one page that is whole, harmless and of a bounded size."""
 
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 import report
+from PIL import Image
 from support.drawn_study import HOSTILE, draw
 
-from promptflux.report.times import seconds
+from promptflux.figures.of_study import confusion, gallery, parity, where_the_time_went
+from promptflux.report import page as page_module
+from promptflux.report.page import percent, picture
 
 VOID = {"meta", "img", "br", "image", "use", "link", "hr"}
 
@@ -52,10 +57,15 @@ def study(tmp_path_factory):
     return folder, draw(folder, HOSTILE)
 
 
-def write(study, **changes) -> Page:
-    folder, arguments = study
-    output = folder / "report.html"
-    report.main(**{**arguments, **changes}, output=str(output), times_figure=str(folder / "times.png"))
+def write(drawn, **changes) -> Page:
+    folder, arguments = drawn
+    return written(folder, arguments | changes)
+
+
+def written(folder, arguments: dict) -> Page:
+    """The page that `report.main` writes into the results below `folder`."""
+    output = folder / "results/report.html"
+    report.main(**arguments, report=str(output), times=str(folder / "results/figures/times.png"))
     return Page(output)
 
 
@@ -71,7 +81,7 @@ def test_the_page_is_whole_and_needs_nothing_else(study):
     used = {it["href"].removeprefix("#") for it in page.all("use")}
     assert used <= {it["id"] for it in page.all("image")}
     for link in page.all("a"):
-        assert link["href"].startswith("#") or (study[0] / link["href"]).exists()
+        assert link["href"].startswith("#") or (study[0] / "results" / link["href"]).exists()
     ids = [it["id"] for _, it in page.tags if "id" in it]
     assert len(ids) == len(set(ids))
     policy = next(it["content"] for it in page.all("meta") if it.get("http-equiv"))
@@ -92,10 +102,32 @@ def test_hostile_text_stays_text(study):
 
 
 def test_every_figure_is_there_with_a_caption(study):
-    page = write(study)
-    drawn = sum(len(entry["paths"]) for entry in study[1]["classifiers"][0]["figures"])
-    assert len(page.all("img")) == 2 + drawn  # with the gallery and the confusion
-    assert all(len(image["alt"]) > 60 for image in page.all("img"))
+    classifier = study[1]["classifiers"][0]
+    expected = [gallery.CAPTION, confusion.CAPTION]
+    expected += [classifier["captions"][path.rpartition("/")[2][:-4]] for path in paths_of(classifier)]
+    expected.append(where_the_time_went.CAPTION)
+    page = write(study, benchmarks=benchmarks_of(study[0], 3.0))
+    assert [image["alt"] for image in page.all("img")] == expected
+    assert all(caption in page.text for caption in expected)
+
+
+def paths_of(classifier: dict) -> list[str]:
+    return [path for entry in classifier["figures"] for path in entry["paths"]]
+
+
+def benchmarks_of(folder, seconds: float) -> dict[str, list[str]]:
+    """The benchmark of one job of a stage, as Snakemake writes it."""
+    path = folder / "benchmark.tsv"
+    path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
+    return {"Drawing the figures": [str(path)]}
+
+
+def test_a_figure_has_its_size_in_inches_whatever_its_dpi(tmp_path):
+    for dpi in (50, 100, 400):
+        Image.new("RGB", (2 * dpi, dpi)).save(tmp_path / "figure.png", dpi=(dpi, dpi))
+        shown = picture(str(tmp_path / "figure.png"))
+        assert (shown["width"], shown["height"]) == (186, 93)
+        assert shown["uri"].startswith("data:image/webp;base64,")
 
 
 def test_a_broken_image_is_red(study):
@@ -112,17 +144,19 @@ def test_one_engine_and_two(study, tmp_path):
     table = tmp_path / "parity.tsv"
     header = "layer\timages\tshape\tmax_abs_diff\tmax_rel_diff\tverdict\n"
     classifier = study[1]["classifiers"][0]
-    both = {"torch": classifier["predictions"]["torch"], "flux": classifier["predictions"]["torch"]}
+    compared = {"titles": ["Flux", "PyTorch"], "table": str(table), "figure": classifier["confusion"]}
     changed = classifier | {
-        "parity": str(table),
-        "parity_figure": classifier["confusion"],
-        "predictions": both,
+        "parity": [compared],
+        "predictions": dict.fromkeys(("torch", "flux"), classifier["predictions"]["torch"]),
     }
+    both = {"classifiers": [changed], "engines": {"torch": "PyTorch", "flux": "Flux"}}
     table.write_text(header + "conv1\t2\t4×10×8\t1.2e-07\t3.0e-07\tok\n", encoding="utf-8")
-    page = write(study, classifiers=[changed])
-    assert "The engines agree." in page.text and "1.2e-07" in page.text and "Flux says" in page.text
+    page = write(study, **both)
+    assert "Flux and PyTorch compared The engines agree." in page.text
+    assert "1.2e-07" in page.text and "PyTorch says Flux says" in page.text
+    assert parity.CAPTION in page.text and "as one engine ran" not in page.text
     table.write_text(header + "probabilities\t2\t3\t1.2e-01\t3.0e-01\tFAIL\n", encoding="utf-8")
-    assert "The engines differ" in write(study, classifiers=[changed]).text
+    assert "The engines differ" in write(study, **both).text
 
 
 def test_where_the_time_went(study, tmp_path):
@@ -130,7 +164,7 @@ def test_where_the_time_went(study, tmp_path):
     for name, line in (("a", "95.2\t0:01:35\t1500.4"), ("b", "10.0\t0:00:10\tNA"), ("c", "NA\tNA\tNA")):
         (tmp_path / name).write_text(header + line + "\t0" * 7 + "\n")
     paths = [str(tmp_path / name) for name in ("a", "b", "c", "absent")]
-    page = write(study, benchmarks={"generate": paths, "infer_flux": paths[3:]})
+    page = write(study, benchmarks={"Generating the images": paths, "Inference in Flux": paths[3:]})
     assert "Generating the images 1 min 45 s 2 1,500 MB" in page.text
     assert "Inference in Flux" not in page.text
     assert len(page.all("img")) == 1 + len(write(study).all("img"))
@@ -160,19 +194,21 @@ def test_what_it_was_made_with(study):
 
 
 def test_own_images_alone(study):
-    page = write(study, prompts=[])
+    asked = json.loads(Path(study[1]["study"]).read_text(encoding="utf-8")) | {"prompts": []}
+    alone = study[0] / "alone.json"
+    alone.write_text(json.dumps(asked), encoding="utf-8")
+    page = write(study, study=str(alone))
     assert "Images of your own" in page.text
     assert "512 × 600, RGB" in page.text
+    assert gallery.CAPTION_WITHOUT_PROMPTS in page.text
 
 
 def test_a_large_study_makes_a_small_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "MOST_DRAWN_IMAGES", 2)
+    monkeypatch.setattr(page_module, "MOST_DRAWN_IMAGES", 2)
     texts = {f"prompt{number}": f"A city, number {number} " + "x" * 300 for number in range(250)}
     arguments = draw(tmp_path, texts, count=1, images_drawn=3)
-    output = tmp_path / "report.html"
-    report.main(**arguments, output=str(output), times_figure=str(tmp_path / "times.png"))
-    page = Page(output)
-    assert output.stat().st_size < 5e6
+    page = written(tmp_path, arguments)
+    assert (tmp_path / "results/report.html").stat().st_size < 5e6
     assert len(page.all("image")) == 60
     assert "200 of 250 prompts are listed." in page.text
     assert "60 images of 252 are shown; all generated images lie in images/" in page.text
@@ -180,23 +216,8 @@ def test_a_large_study_makes_a_small_page(tmp_path, monkeypatch):
     assert "The figures of 2 of 3 images are shown; all lie in figures/small/" in page.text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.96, "10.0 s"),
-        (12.4, "12 s"),
-        (59.7, "1 min 0 s"),
-        (200, "3 min 20 s"),
-        (3899, "1 h 4 min"),
-    ],
-)
-def test_durations(value, text):
-    assert seconds(value) == text
-
-
 def test_shares():
-    assert [report.percent(value) for value in (0, 0.5, 0.99949, 0.99999, 1)] == [
+    assert [percent(value) for value in (0, 0.5, 0.99949, 0.99999, 1)] == [
         "0.0%",
         "50.0%",
         "99.9%",

@@ -1,10 +1,12 @@
 """A small study with real files of every kind, for the tests of the figures and the report."""
 
+import json
 from pathlib import Path
 
 import confusion
 import figures
 import gallery
+import import_weights
 import infer_torch
 import matplotlib.cbook
 import numpy as np
@@ -12,10 +14,11 @@ import predictions
 import preprocess
 from PIL import Image
 
-from promptflux.classifiers.network import Network, untrained_weights
-from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import save_weights
+from promptflux.classifiers.spec import Spec, load_spec
+from promptflux.figures.catalog import drawings
+from promptflux.generation.prompts import Prompt
 from promptflux.images.provenance import write_png
+from promptflux.paths import Results
 from support.specs import write_spec
 
 HOSTILE = {
@@ -30,7 +33,9 @@ HOSTILE = {
     "japanese": "森の中の魔法の木々",
 }
 LABELS = ["forest", "city", "a $x^2$ <b>desert</b> 🌵"]
-PROBLEM = "broken.png"
+BROKEN = "broken.png"  # the file of an image that cannot be read
+CLASSIFIER = "small"
+STYLE = {"colormap": "viridis", "dpi": 40}
 
 
 def photograph() -> Image.Image:
@@ -38,14 +43,11 @@ def photograph() -> Image.Image:
     return Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg")).convert("RGB")
 
 
-def generated(folder: Path, texts: dict[str, str], count: int = 2) -> list[dict]:
-    """Cuts of the photograph as images of prompts, with a provenance; as the report wants its prompts."""
-    photo, prompts = photograph(), []
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+def generated(results: Results, texts: dict[str, str], count: int = 2) -> list[Prompt]:
+    """Cuts of the photograph as the first `count` images of prompts (name -> text), with a provenance."""
+    photo = photograph()
     for number, (name, text) in enumerate(texts.items()):
-        paths = []
         for k in range(1, count + 1):
-            path = folder / "images" / f"{name}_{k}.png"
             left, top = 31 * number % 300, 97 * k % 300
             recipe = {
                 "prompt": text,
@@ -56,146 +58,164 @@ def generated(folder: Path, texts: dict[str, str], count: int = 2) -> list[dict]
             }
             made_with = {"model": "scenes", "scheduler": "DDIMScheduler", "width": 64, "height": 64}
             picture = photo.resize((64, 64), box=(left, top, left + 200, top + 200))
+            path = Path(results.image(f"{name}_{k}"))
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_png(path, picture, {"recipe": recipe, "made_with": made_with})
-            paths.append(str(path))
-        prompts.append(
-            {"name": name, "prompt": text, "negative_prompt": text[:20], "seed": 0, "images": paths}
-        )
-    return prompts
+    return [Prompt(name, text, negative_prompt=text[:20]) for name, text in texts.items()]
 
 
-def classify(folder: Path, images: dict[str, str], drawn: list[str], **changes) -> dict[str, str]:
-    """Preprocess `images` (name -> path) and run a small untrained network on them.
+def classify(folder: Path, images: dict[str, str], drawn: list[str], **changes) -> Results:
+    """Preprocess `images` (name -> path) and run a small untrained network on them, as a study would.
 
-    changes: of the spec, see `specs.SMALL`. Returns the paths of the spec, the tensors,
-    the predictions file and its table.
+    drawn: the images whose layers are kept. changes: of the spec, see `specs.SMALL`. Returns the
+    results below `folder`; the batch is called `own`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    spec = load_spec(write_spec(folder, **{"labels": LABELS, **changes}))
-    paths = {
-        "spec": str(spec.path),
-        "tensors": str(folder / "tensors.h5"),
-        "weights": str(folder / "weights.h5"),
-        "predictions": str(folder / "torch" / "prompts.h5"),
-        "table": str(folder / "torch.tsv"),
-        "architecture": str(folder / "architecture.txt"),
-    }
+    results = Results(f"{folder}/")
+    spec = load_spec(write_spec(folder, CLASSIFIER, **{"labels": LABELS, **changes}))
     preprocess.main(
-        images=list(images.values()),
+        own=list(images.values()),
         names=list(images),
         input_spec=spec.input.to_dict(),
         on_bad_image="test_pattern",
-        tensors=paths["tensors"],
-        pictures=[str(folder / "preprocessed" / f"{name}.png") for name in images],
+        tensors=results.tensors(spec.input.name, "own"),
         threads=1,
     )
-    weights = untrained_weights(spec, seed=1)
-    save_weights(paths["weights"], weights, spec.name)
+    import_weights.main(
+        spec=str(spec.path),
+        model=results.model(CLASSIFIER, ".h5"),
+        architecture=results.model(CLASSIFIER, "_architecture_torch.txt"),
+    )
     infer_torch.main(
-        tensors=paths["tensors"],
-        spec=paths["spec"],
-        weights=paths["weights"],
+        tensors=results.tensors(spec.input.name, "own"),
+        model=results.model(CLASSIFIER, ".h5"),
         layers_of=drawn,
-        classifier=spec.name,
-        output=paths["predictions"],
+        predictions=results.predictions(CLASSIFIER, "torch", "own"),
+        micro_batch=16,
+        threads=1,
         device="cpu",
     )
-    predictions.main(generated=[], own=[paths["predictions"]], output=paths["table"])
-    lines = [line.split("\t") for line in Path(paths["table"]).read_text(encoding="utf-8").splitlines()]
-    for cells in lines[1:]:  # a study's files hold either kind, this one both
-        cells[1] = cells[0].rpartition("_")[0] if cells[0][-1].isdigit() else ""
-    Path(paths["table"]).write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
-    Path(paths["architecture"]).write_text(str(Network(spec)), encoding="utf-8")
-    return paths
+    return results
 
 
-def draw(
-    folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: int = 2, dpi: int = 40
-) -> dict:
-    """Make every file of a study with the prompts `texts`, an own photograph and a broken own file.
+def spec_of(results: Results) -> Spec:
+    """The spec of what `classify` made."""
+    return load_spec(Path(results.root, f"{CLASSIFIER}.yaml"))
 
-    Returns the arguments of `report.main`, but for `output`. The broken image is among the drawn.
-    """
-    prompts = generated(folder, texts, count)
-    images = {Path(path).stem: path for prompt in prompts for path in prompt["images"]}
-    photograph().save(folder / "photo.jpg")
-    (folder / PROBLEM).write_text("<html>not found</html>")
-    own = {"photo": str(folder / "photo.jpg"), "broken": str(folder / PROBLEM)}
-    drawn = ["broken", "photo", *images][:images_drawn]
-    files = classify(folder / "small", images | own, drawn)
-    style = {"dpi": dpi}
 
-    figure_folder = folder / "figures" / "small"
-    figures.main(
-        tensors=files["tensors"],
-        predictions=files["predictions"],
-        spec=files["spec"],
-        images=drawn,
-        folder=str(figure_folder),
-        style=style,
-    )
-    spec = load_spec(files["spec"])
-    confusion.main(
-        predictions=files["table"],
-        asked={prompt["name"]: prompt["prompt"] for prompt in prompts},
-        labels=spec.labels,
-        classifier="small",
-        table=str(figure_folder / "confusion.tsv"),
-        figure=str(figure_folder / "confusion.png"),
-        style=style,
-    )
-    gallery_path = str(folder / "figures" / "gallery.png")
-    rows = [
-        {"name": it["name"], "images": it["images"], "captions": [it["prompt"]] * count, "count": count}
-        for it in prompts
-    ]
-    rows.append({"name": "own", "images": list(own.values()), "captions": list(own), "count": len(own)})
-    gallery.main(
-        rows=rows[:24],
-        total=len(rows),
-        output=gallery_path,
-        style=style,
-    )
+def files_of_figures(results: Results) -> dict[str, str]:
+    """What `figures.main` reads of what `classify` made."""
     return {
-        "study": {
-            "config": {
-                "prompts": "prompts.tsv",
-                "images": 'a "$(folder)" <i>🌆</i>',
-                "generator": {"steps": 20},
-            },
-            "engines": ["torch"],
-            "engine_note": "The classifiers run in PyTorch alone: Julia was not found.",
-        },
-        "prompts": prompts,
-        "gallery": gallery_path,
-        "classifiers": [
-            {
-                "name": "small",
-                "description": "A <small> network & no more.",
-                "input": spec.input.to_dict(),
-                "architecture": files["architecture"],
-                "predictions": {"torch": files["table"]},
-                "batches": {"torch": [files["predictions"]]},
-                "parity": None,
-                "parity_figure": None,
-                "confusion": str(figure_folder / "confusion.png"),
-                "figures": [{"image": name, "paths": figure_paths(figure_folder / name)} for name in drawn],
-            }
-        ],
-        "tensors": [files["tensors"]],
-        "benchmarks": {},
-        "verified": None,
+        "tensors": results.tensors(spec_of(results).input.name, "own"),
+        "predictions": results.predictions(CLASSIFIER, "torch", "own"),
+        "model": results.model(CLASSIFIER, ".h5"),
     }
 
 
-def figure_paths(folder: Path) -> list[str]:
-    """The figures of one image of a network with two convolutions, in the order of the report."""
-    names = ["loaded_image_verification", "input_image_visualizations", "conv_layer_1_feature_maps"]
-    names += ["conv_layer_2_feature_maps", "model_output"]
-    return [str(folder / f"{name}.png") for name in names]
+def figures_of(results: Results, image: str) -> list[str]:
+    """The figures of one image, in the order of the report."""
+    names = [drawing.file for drawing in drawings(spec_of(results))]
+    return [results.figure(CLASSIFIER, image, name) for name in names]
+
+
+def draw_figures(results: Results, images: list[str], *, threads: int = 1, **style) -> None:
+    """Draw the figures of images that `classify` kept the layers of; style: what differs from STYLE."""
+    figures.main(
+        **files_of_figures(results),
+        images=images,
+        figures=[path for image in images for path in figures_of(results, image)],
+        threads=threads,
+        style=STYLE | style,
+    )
+
+
+def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: int = 2) -> dict:
+    """Make every file of a study with the prompts `texts`, an own photograph and a broken own file.
+
+    Returns the arguments of `report.main`, but for its outputs. The broken image is among the drawn.
+    """
+    results = Results(f"{folder}/")
+    prompts = generated(results, texts, count)
+    names = [f"{prompt.name}_{k}" for prompt in prompts for k in range(1, count + 1)]
+    photograph().save(folder / "photo.jpg")
+    (folder / BROKEN).write_text("<html>not found</html>")
+    own = {"photo": str(folder / "photo.jpg"), "broken": str(folder / BROKEN)}
+    sources = {name: results.image(name) for name in names} | own
+    drawn = ["broken", "photo", *names][:images_drawn]
+    classify(folder, sources, drawn)
+    draw_figures(results, drawn)
+
+    # One batch has images of either kind here, so the table cannot be told which are generated.
+    table = Path(results.predictions_table(CLASSIFIER, "torch"))
+    predictions.main(generated=[], own=[results.predictions(CLASSIFIER, "torch", "own")], table=str(table))
+    lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    for cells in lines[1:]:
+        cells[1] = cells[0].rpartition("_")[0] if cells[0] in names else ""
+    table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    listed = folder / "prompts.tsv"
+    rows = [("name", "prompt"), *((prompt.name, " ".join(prompt.prompt.split())) for prompt in prompts)]
+    listed.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    confusion.main(
+        predictions=str(table),
+        prompts=[str(listed)],
+        labels=LABELS,
+        classifier=CLASSIFIER,
+        table=results.confusion_table(CLASSIFIER),
+        figure=results.confusion_figure(CLASSIFIER),
+        style=STYLE,
+    )
+    groups = [
+        {
+            "name": prompt.name,
+            "images": [f"{prompt.name}_{k}" for k in range(1, count + 1)],
+            "captions": [prompt.prompt] * count,
+            "count": count,
+        }
+        for prompt in prompts
+    ]
+    groups.append({"name": "own", "images": list(own), "captions": list(own), "count": len(own)})
+    gallery.main(rows=groups[:24], sources=sources, total=len(groups), figure=results.gallery, style=STYLE)
+
+    config = {
+        "prompts": "prompts.tsv",
+        "images": 'a "$(folder)" <i>🌆</i>',
+        "generator": {"steps": 20, "seed": 0, "images_per_prompt": count},
+    }
+    asked = {"config": config, "prompts": [vars(prompt) for prompt in prompts]}
+    Path(results.study).write_text(json.dumps(asked), encoding="utf-8")
+    spec = spec_of(results)
+    return {
+        "study": results.study,
+        "engines": {"torch": "PyTorch"},
+        "engine_note": "The classifiers run in PyTorch alone: Julia was not found.",
+        "gallery": results.gallery,
+        "classifiers": [
+            {
+                "name": CLASSIFIER,
+                "description": "A <small> network & no more.",
+                "input": spec.input.to_dict(),
+                "architecture": results.model(CLASSIFIER, "_architecture_torch.txt"),
+                "predictions": {"torch": str(table)},
+                "batches": {"torch": [results.predictions(CLASSIFIER, "torch", "own")]},
+                "parity": [],
+                "confusion": results.confusion_figure(CLASSIFIER),
+                "figures": [{"image": name, "paths": figures_of(results, name)} for name in drawn],
+                "captions": {drawing.file: drawing.caption for drawing in drawings(spec)},
+            }
+        ],
+        "tensors": [results.tensors(spec.input.name, "own")],
+        "benchmarks": {},
+        "verified": None,
+        "style": STYLE,
+    }
 
 
 def pixels(path: str | Path) -> np.ndarray:
     """The pixels of a PNG, uint8 [H, W, 3]."""
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
+
+
+def has_color(path: str | Path, color: str) -> bool:
+    """Whether a pixel of a PNG has exactly this color, `#rrggbb`."""
+    return bool((pixels(path) == tuple(bytes.fromhex(color[1:]))).all(axis=2).any())

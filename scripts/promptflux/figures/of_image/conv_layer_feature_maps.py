@@ -42,12 +42,11 @@ def draw(subject: Subject, layer: str, style: Style) -> Sheet:
 
     left = 3.3
     sheet.pixels(paint(drawn, dead[: len(drawn)], grid, style.dpi, style.cmap, norm), left, top)
-    corners = np.array([grid.corner(channel) for channel in range(len(drawn))]) + (left, top)
+    corners = np.add([grid.corner(channel) for channel in range(len(drawn))], (left, top))
     names = [str(channel + 1) for channel in range(len(drawn))]
-    sheet.labels(corners - (0, 0.018), names, size=grid.label * 47)
-    size = np.array([grid.tile_width, grid.tile_height])
-    for corner in corners[dead[: len(drawn)]]:
-        sheet.lines([[corner, corner + size], [corner + (0, size[1]), corner + (size[0], 0)]])
+    sheet.labels(np.subtract(corners, (0, 0.018)), names, size=grid.label * 47)
+    diagonals = np.array([[(0, 0), (1, 1)], [(0, 1), (1, 0)]]) * (grid.tile_width, grid.tile_height)
+    sheet.lines([corner + diagonal for corner in corners[dead[: len(drawn)]] for diagonal in diagonals])
 
     bar = (left + grid.width + 0.15, top + grid.label, 0.12, min(grid.height - grid.label, 4.0))
     activation = subject.layers[layer].activation

@@ -1,0 +1,99 @@
+"""The confusion: which label a prompt names, and how often it was seen."""
+
+import confusion
+import pytest
+from support.drawn_study import LABELS, STYLE, pixels
+
+from promptflux.errors import StudyError
+from promptflux.figures.of_study.confusion import NONE_NAMED, named_label
+
+
+def prompts_table(folder, texts: dict[str, str]) -> str:
+    """A prompts table of names and texts."""
+    path = folder / "prompts.tsv"
+    path.write_text("name\tprompt\n" + "".join(f"{name}\t{text}\n" for name, text in texts.items()))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("A vibrant FOREST at dusk", "forest"),
+        ("two cities and a forest", "city"),
+        ("beaches", "beach"),
+        ("a rainforest and a cityscape", NONE_NAMED),
+        ("a night sky over the city", "night sky"),
+        ("night-skies", "night sky"),
+        ("forest, city", "forest"),
+        ("", NONE_NAMED),
+        ("it costs c++ (really) $5", "c++ (really)"),
+    ],
+)
+def test_the_label_that_a_prompt_names(text, label):
+    labels = ["city", "forest", "beach", "night", "night sky", "c++ (really)"]
+    assert named_label(text, labels) == label
+
+
+def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path):
+    rows = [
+        ("a_1", "forest"),
+        ("a_2", "city"),
+        ("b_1", "city"),
+        ("c_1", LABELS[2]),
+        ("own", "forest"),
+        ("own_2", "city"),
+    ]
+    lines = [["image", "prompt", "predicted", "confidence", *LABELS]]
+    prompts = {image: image.rpartition("_")[0] if "own" not in image else "" for image, _ in rows}
+    lines += [[image, prompts[image], predicted, "1", "0", "0", "1"] for image, predicted in rows]
+    table = tmp_path / "torch.tsv"
+    table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+
+    def run():
+        confusion.main(
+            predictions=str(table),
+            prompts=[prompts_table(tmp_path, {"a": "a forest", "b": "the city", "c": "nothing of these"})],
+            labels=LABELS,
+            classifier="small",
+            table=str(tmp_path / "confusion.tsv"),
+            figure=str(tmp_path / "confusion.png"),
+            style=STYLE,
+        )
+        lines = (tmp_path / "confusion.tsv").read_text(encoding="utf-8").splitlines()
+        return [line.split("\t") for line in lines]
+
+    assert run() == [
+        ["asked", *LABELS],
+        ["forest", "1", "1", "0"],
+        ["city", "0", "1", "0"],
+        ["(none named)", "0", "0", "1"],
+        ["(own images)", "1", "1", "0"],
+    ]
+    own = [[cells[0], "", *cells[2:]] for cells in lines[1:]]
+    table.write_text("".join("\t".join(line) + "\n" for line in [lines[0], *own]), encoding="utf-8")
+    assert run() == [["asked", *LABELS], ["(own images)", "2", "3", "1"]]
+    table.write_text("\t".join(lines[0]) + "\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="no rows"):
+        run()
+
+
+def test_a_confusion_of_a_thousand_labels_draws_those_that_matter(tmp_path):
+    labels = [f"label {number}" for number in range(1000)]
+    lines = [["image", "prompt", "predicted", "confidence", *labels]]
+    lines += [
+        [f"a{number}_1", f"a{number}", labels[500 + number % 7], "1", *["0"] * 1000] for number in range(50)
+    ]
+    table = tmp_path / "torch.tsv"
+    table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    confusion.main(
+        predictions=str(table),
+        prompts=[
+            prompts_table(tmp_path, {f"a{number}": f"a label {number % 3} here" for number in range(50)})
+        ],
+        labels=labels,
+        classifier="wide",
+        table=str(tmp_path / "confusion.tsv"),
+        figure=str(tmp_path / "confusion.png"),
+        style=STYLE,
+    )
+    assert pixels(tmp_path / "confusion.png").shape[1] < 40 * 20
