@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import pkgutil
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -35,9 +34,9 @@ def module(package: str, name: str) -> ModuleType:
 def _module_files(package: str) -> dict[str, Path]:
     """The modules of a package and their files, by name."""
     spec = find_spec(package)
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    names = sorted((found.name, found.module_finder.path) for found in pkgutil.iter_modules(folders))
-    return {name: Path(folder, f"{name}.py") for name, folder in names}
+    folders = (spec.submodule_search_locations if spec else None) or []
+    files = sorted(path for folder in folders for path in Path(folder).glob("*.py"))
+    return {path.stem: path for path in files if path.stem != "__init__"}
 
 
 def _constants(path: Path) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_ticks_are_round_numbers_with_equally_many_decimals(start, end, most, te
 def test_colors_are_those_of_the_colormap_and_of_its_ends_beyond():
     cmap = Style(colormap="viridis", dpi=1).cmap
     values = np.float32([-5, 0, 1, 2, 9])
-    shown = colored(values, Normalize(0, 2), cmap)
+    shown = colored(values, (0, 2), cmap)
     assert np.array_equal(shown, cmap(Normalize(0, 2, clip=True)(values), bytes=True))
 
 

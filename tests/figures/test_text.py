@@ -34,8 +34,8 @@ def test_a_dollar_is_a_dollar():
     for text in ("$x$", "$x$ "), ("x", "x"):
         sheet = Sheet(2, 1, dpi=100)
         sheet.text(0.1, 0.5, text[0])
-        sheet.figure.canvas.draw()
-        sheets.append(np.asarray(sheet.figure.canvas.buffer_rgba()).copy())
+        sheet.canvas.draw()
+        sheets.append(np.asarray(sheet.canvas.buffer_rgba()).copy())
     dark = [(sheet[..., 0] < 128).sum() for sheet in sheets]
     assert dark[0] > 2 * dark[1]
 

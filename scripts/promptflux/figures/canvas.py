@@ -76,11 +76,11 @@ class Canvas(FigureCanvasAgg):
     """The Agg canvas with this module's renderer."""
 
     def get_renderer(self):
-        width, height = self.get_width_height(physical=True)
-        if self._lastKey != (width, height, self.figure.dpi):
-            self._lastKey = width, height, self.figure.dpi
-            self.renderer = Renderer(width, height, self.figure.dpi)
-        return self.renderer
+        size = (*self.get_width_height(physical=True), self.figure.dpi)
+        renderer = getattr(self, "renderer", None)
+        if renderer is None or (renderer.width, renderer.height, renderer.dpi) != size:
+            self.renderer = renderer = Renderer(*size)
+        return renderer
 
 
 class Pixels(Artist):

@@ -28,7 +28,7 @@ def write_png(path: Path, pixels: np.ndarray, dpi: int) -> None:
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))  # 8 bits, RGB
         + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))
-        + _chunk(b"IDAT", zlib.compress(filtered, 3))
+        + _chunk(b"IDAT", zlib.compress(filtered.data, 3))
         + _chunk(b"IEND", b"")
     )
 

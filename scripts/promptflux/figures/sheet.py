@@ -13,13 +13,14 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import CircleCollection, LineCollection, PolyCollection
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
@@ -42,6 +43,7 @@ ALARM = "#b3261e"  # what is wrong
 CHANNEL_COLORS = {1: [INK], 3: ["#b5443c", "#3f8f56", "#3b6fb5"]}  # gray; red, green, blue
 
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
+Points = Sequence[tuple[float, float]] | np.ndarray  # left, top in inches; [N, 2]
 LINE_WIDTH = 0.6  # points, of axes and frames
 TICK_SIZE = 7.5  # points, of the labels of ticks
 SHARP = 96  # pixels: a picture that is smaller on both sides shows each of them as a square
@@ -105,7 +107,7 @@ class Sheet:
     def __init__(self, width: float, height: float, dpi: int):
         self.width, self.height, self.dpi = width, height, dpi
         self.figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
-        Canvas(self.figure)
+        self.canvas = Canvas(self.figure)
         self.inches = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + self.figure.transFigure
 
     def axes(self, left: float, top: float, width: float, height: float, **settings) -> Axes:
@@ -141,7 +143,7 @@ class Sheet:
 
     def labels(
         self,
-        places: Sequence[tuple[float, float]],
+        places: Points,
         texts: Sequence[str],
         *,
         size: float = TICK_SIZE,
@@ -155,15 +157,15 @@ class Sheet:
 
     # Shapes
 
-    def lines(self, segments: Sequence, **settings) -> None:
-        """Lines, each a sequence of (left, top). settings: of a LineCollection."""
+    def lines(self, segments: Any, **settings) -> None:
+        """Lines, each a sequence of (left, top) or an array [N, 2]. settings: of a LineCollection."""
         if not len(segments):
             return
         settings = {"colors": MUTED, "linewidths": LINE_WIDTH, **settings}
         self._add(LineCollection(segments, transform=self.inches, **settings))
 
-    def polygons(self, corners: Sequence, **settings) -> None:
-        """Filled polygons, each a sequence of (left, top). settings: of a PolyCollection."""
+    def polygons(self, corners: Any, **settings) -> None:
+        """Filled polygons, each a sequence of (left, top) or an array [N, 2]. settings: of a PolyCollection."""
         settings = {"linewidths": 0, **settings}
         self._add(PolyCollection(corners, transform=self.inches, **settings))
 
@@ -171,7 +173,7 @@ class Sheet:
         artist.set_zorder(1)  # one for all: later calls cover earlier ones
         self.figure.add_artist(artist, clip=False)
 
-    def dots(self, centers: Sequence, *, size: float, color: str, alpha: float = 1.0) -> None:
+    def dots(self, centers: Points, *, size: float, color: str, alpha: float = 1.0) -> None:
         """Discs of `size` points at `centers`, (left, top) each."""
         if len(centers):
             disc = CircleCollection(
@@ -210,7 +212,7 @@ class Sheet:
         else:
             large = np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC))
         pixels = np.full((height, width, 4), 255, np.uint8)
-        pixels[..., :3] = colored(large, Normalize(0, 1), cmap)[..., :3] if cmap else large
+        pixels[..., :3] = colored(large, (0, 1), cmap)[..., :3] if cmap else large
         self.pixels(pixels, box[0], box[1])
 
     # Scales
@@ -222,7 +224,7 @@ class Sheet:
         limits: tuple[float, float],
         *,
         label: str = "",
-        ticks: Sequence[float] | None = None,
+        ticks: Sequence[float] | np.ndarray | None = None,
         texts: Sequence[str] | None = None,
         line: bool = True,
     ) -> None:
@@ -236,7 +238,7 @@ class Sheet:
         level = side == "bottom"
         start, end = limits
         if ticks is None:
-            ticks = round_values(start, end, max(2, int(2.2 * (width if level else height))))
+            ticks = round_values(start, end, max(2, int(2.35 * (width if level else height))))
         texts = numbers(ticks) if texts is None else texts
         parts = (np.asarray(ticks, float) - start) / (end - start)
         edge = np.column_stack(
@@ -273,14 +275,18 @@ class Sheet:
         self,
         box: Box,
         cmap: Colormap,
-        norm: Normalize,
+        limits: tuple[float, float],
         label: str,
         *,
         extend: str = "neither",
-        ticks: Sequence[float] | None = None,
+        ticks: Sequence[float] | np.ndarray | None = None,
         texts: Sequence[str] | None = None,
     ) -> None:
-        """A vertical color bar with its meaning beside it; `extend`: which ends are exceeded, "max" or "both"."""
+        """A vertical color bar with its meaning beside it.
+
+        limits: the values of its lower and its upper end. extend: which of them are exceeded,
+        "neither", "max" or "both". For the rest see `scale`.
+        """
         left, top, width, height = box
         tip = 0.1  # inches, of the triangles that say so
         bar_top = top + (tip if extend in ("max", "both") else 0.0)
@@ -295,7 +301,7 @@ class Sheet:
         self.scale(
             (left, bar_top, width, bar_bottom - bar_top),
             "right",
-            (norm.vmin, norm.vmax),
+            limits,
             label=label,
             ticks=ticks,
             texts=texts,
@@ -304,9 +310,9 @@ class Sheet:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the figure as a PNG without dates or versions in it."""
-        self.figure.canvas.draw()
+        self.canvas.draw()
         # Pillow drops the opacity in a sixth of the time that NumPy takes to copy three of four bytes.
-        pixels = Image.fromarray(np.asarray(self.figure.canvas.buffer_rgba())).convert("RGB")
+        pixels = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
         with whole(path) as partial:
             write_png(partial, np.asarray(pixels), self.dpi)
 
@@ -326,22 +332,23 @@ def fitted(shape: Sequence[int], box: Box) -> Box:
     return box[0], box[1], side * shape[1], side * shape[0]
 
 
-def colored(values: np.ndarray, norm: Normalize, cmap: Colormap) -> np.ndarray:
-    """The colors of `values` [...], uint8 [..., 4]; what lies outside of `norm` has the color of its end."""
+def colored(values: np.ndarray, limits: tuple[float, float], cmap: Colormap) -> np.ndarray:
+    """The colors of `values` [...], uint8 [..., 4]; what lies outside of `limits` has the color of its end."""
     table = cmap(np.arange(cmap.N), bytes=True)
-    places = (values - norm.vmin) * (cmap.N / (norm.vmax - norm.vmin))
+    low, high = limits
+    places = (values - low) * (cmap.N / (high - low))
     return table[np.clip(places, 0, cmap.N - 1).astype(np.intp)]
 
 
 def round_values(start: float, end: float, most: int) -> np.ndarray:
     """At most about `most` + 1 round numbers from `start` to `end`, for ticks."""
     low, high = min(start, end), max(start, end)
-    values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    values = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     slack = 1e-9 * (high - low)
     return values[(values >= low - slack) & (values <= high + slack)]
 
 
-def numbers(values: Sequence[float]) -> list[str]:
+def numbers(values: Sequence[float] | np.ndarray) -> list[str]:
     """Numbers with equally many decimals, and with a minus that is as wide as a plus."""
     least = 1e-9 * max(map(abs, values), default=0.0)
     values = [value if abs(value) > least else 0.0 for value in values]  # no 5.6e-17, no -0

@@ -57,7 +57,8 @@ def read_subject(
     with open_tensors(tensors) as file:
         row = row_of(image, file.names, tensors)
         tensor, input_spec, problem = file.images[row], file.input, file.problems[row]
-        source_size, source_mode = tuple(map(int, file.source_size[row])), file.source_mode[row]
+        height, width = map(int, file.source_size[row])
+        source_mode = file.source_mode[row]
     with open_predictions(predictions) as file:
         place = row_of(image, file.names, predictions)
         row = row_of(image, file.layer_images, f"{predictions}, layer_images")
@@ -66,7 +67,7 @@ def read_subject(
             classifier=file.attributes["classifier"],
             tensor=tensor,
             input=input_spec,
-            source_size=source_size,
+            source_size=(height, width),
             source_mode=source_mode,
             problem=problem,
             layers={layer.name: layer for layer in description.layers},

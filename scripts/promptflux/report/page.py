@@ -303,9 +303,9 @@ def picture(path: str) -> dict:
 
     An inch of it takes 93 of them. As WebP it takes a quarter of the room of its PNG.
     """
-    with Image.open(path) as image:
-        dpi = image.info["dpi"][0]
-        image = image.convert("RGB")
+    with Image.open(path) as file:
+        dpi = file.info["dpi"][0]
+        image = file.convert("RGB")
     width, height = (round(side / dpi * 93) for side in image.size)
     if image.width > 2 * width:
         image = scaled(image, 2 * max(width, height))

@@ -7,8 +7,8 @@ plain values, because rules read them without running the module (see `promptflu
 PLACE: a number; the report shows the figures in its order.
 TITLE: a few words.
 CAPTION: how to read it, for the report.
-EACH, if there is one figure for each layer of a kind: that kind, such as "conv". FILE and CAPTION may
-then have `{number}` in them, 1 for the first such layer, and FILE is needed.
+EACH, if there is one figure for each layer of a kind: that kind, such as "conv". FILE, TITLE and
+CAPTION may then have `{number}` in them, 1 for the first such layer, and FILE is needed.
 
 `draw(subject, style)`, or `draw(subject, layer, style)` with EACH, returns the `Sheet`.
 """

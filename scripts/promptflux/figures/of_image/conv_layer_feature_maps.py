@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap
 
 from promptflux.figures.resampling import averaged, repeated
 from promptflux.figures.sheet import FAINT, Sheet, Style, colored, head
@@ -26,7 +26,7 @@ def draw(subject: Subject, layer: str, style: Style) -> Sheet:
     channels, height, width = maps.shape
     dead = dead_channels(maps)
     drawn = maps[:MOST_CHANNELS]
-    norm, extend = shared_scale(maps)
+    limits, extend = shared_scale(maps)
 
     grid = Grid.of(len(drawn), height / width)
     top = head(subject.alarm) + 0.1
@@ -41,7 +41,7 @@ def draw(subject: Subject, layer: str, style: Style) -> Sheet:
     sheet.picture(subject.picture, (0.3, top + grid.label, 2.6, 2.6))
 
     left = 3.3
-    sheet.pixels(paint(drawn, dead[: len(drawn)], grid, style.dpi, style.cmap, norm), left, top)
+    sheet.pixels(paint(drawn, dead[: len(drawn)], grid, style.dpi, style.cmap, limits), left, top)
     corners = np.add([grid.corner(channel) for channel in range(len(drawn))], (left, top))
     names = [str(channel + 1) for channel in range(len(drawn))]
     sheet.labels(np.subtract(corners, (0, 0.018)), names, size=grid.label * 47)
@@ -51,7 +51,7 @@ def draw(subject: Subject, layer: str, style: Style) -> Sheet:
     bar = (left + grid.width + 0.15, top + grid.label, 0.12, min(grid.height - grid.label, 4.0))
     activation = subject.layers[layer].activation
     meaning = "output of the convolution" if activation == "identity" else f"activation after {activation}"
-    sheet.color_bar(bar, style.cmap, norm, meaning, extend=extend)
+    sheet.color_bar(bar, style.cmap, limits, meaning, extend=extend)
     return sheet
 
 
@@ -62,8 +62,8 @@ def dead_channels(maps: np.ndarray) -> np.ndarray:
     return constant & ((flat.shape[1] > 1) | (flat[:, 0] == 0))
 
 
-def shared_scale(maps: np.ndarray) -> tuple[Normalize, str]:
-    """The color scale of all channels, and which end of it is exceeded ("neither", "max", "both").
+def shared_scale(maps: np.ndarray) -> tuple[tuple[float, float], str]:
+    """The lower and the upper end of the color scale of all channels, and which end of it is exceeded ("neither", "max", "both").
 
     From 0 for maps that are nowhere negative, else symmetric about 0. A few outliers (at most
     one value in a thousand) do not stretch it.
@@ -73,8 +73,8 @@ def shared_scale(maps: np.ndarray) -> tuple[Normalize, str]:
     exceeded = 0 < 1.25 * usual < largest
     limit = (usual if exceeded else largest) or 1.0
     if maps.min() < 0:
-        return Normalize(-limit, limit), "both" if exceeded else "neither"
-    return Normalize(0, limit), "max" if exceeded else "neither"
+        return (-limit, limit), "both" if exceeded else "neither"
+    return (0.0, limit), "max" if exceeded else "neither"
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Grid:
 
 
 def paint(
-    maps: np.ndarray, dead: np.ndarray, grid: Grid, dpi: int, cmap: Colormap, norm: Normalize
+    maps: np.ndarray, dead: np.ndarray, grid: Grid, dpi: int, cmap: Colormap, limits: tuple[float, float]
 ) -> np.ndarray:
     """The maps [C, H, W] as one picture of the grid, uint8 [height, width, 4] at `dpi`.
 
@@ -121,7 +121,7 @@ def paint(
     """
     canvas = np.zeros((round(grid.height * dpi), round(grid.width * dpi), 4), np.uint8)
     height, width = max(1, round(grid.tile_height * dpi)), max(1, round(grid.tile_width * dpi))
-    tiles = colored(averaged(maps, height, width), norm, cmap)
+    tiles = colored(averaged(maps, height, width), limits, cmap)
     tiles[dead] = [*bytes.fromhex(FAINT[1:]), 255]
     for channel, tile in enumerate(tiles):
         left, top = (round(edge * dpi) for edge in grid.corner(channel))

@@ -29,7 +29,7 @@ CAPTION = (
     "landscape in which bright is high. All three share the color bar."
 )
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of RGB, ITU-R BT.601-7, section 2.5.1
-NORM = Normalize(0, 1)
+LIMITS = (0.0, 1.0)
 SIDE = 2.4  # inches, of each picture
 
 
@@ -47,7 +47,7 @@ def draw(subject: Subject, style: Style) -> Sheet:
     draw_heatmap(sheet, gray, style, (3.15, top, SIDE, SIDE))
     draw_contours(sheet, gray, style, (6.0, top, SIDE, SIDE))
     draw_surface(sheet, gray, style, (8.75, top, 2.8, SIDE))
-    sheet.color_bar((12.15, top, 0.12, SIDE), style.cmap, NORM, "black 0, white 1")
+    sheet.color_bar((12.15, top, 0.12, SIDE), style.cmap, LIMITS, "black 0, white 1")
     return sheet
 
 
@@ -65,7 +65,7 @@ def draw_contours(sheet: Sheet, gray: np.ndarray, style: Style, room: Box) -> No
     axes.axis("off")
     mesh = Mesh.of(gray, 112).to_the_edge()  # pixel noise would be a contour line each
     levels = np.linspace(0, 1, 11)
-    axes.contourf(*mesh, levels=levels, cmap=style.cmap, norm=NORM)
+    axes.contourf(*mesh, levels=levels, cmap=style.cmap, norm=Normalize(*LIMITS))
     crossed = levels[(levels > mesh.z.min()) & (levels < mesh.z.max())]
     if crossed.size:
         axes.contour(*mesh, levels=crossed, colors=INK, linewidths=0.3, alpha=0.5)
@@ -98,7 +98,7 @@ def draw_surface(sheet: Sheet, gray: np.ndarray, style: Style, room: Box) -> Non
     # Row by row from the back, so that what is in front is drawn last.
     quads = np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2)
     heights = (mesh.z[:-1, :-1] + mesh.z[:-1, 1:] + mesh.z[1:, 1:] + mesh.z[1:, :-1]) / 4
-    shades = colored(heights.reshape(-1), NORM, style.cmap) / 255
+    shades = colored(heights.reshape(-1), LIMITS, style.cmap) / 255
     sheet.polygons(quads.reshape(-1, 4, 2), facecolors=shades, antialiaseds=False)
 
     across, down, up = (

@@ -18,7 +18,7 @@ BINS = 48
 
 def draw(subject: Subject, style: Style) -> Sheet:
     top = head(subject.alarm) + 0.1
-    sheet = Sheet(9.6, top + 3.1, style.dpi)
+    sheet = Sheet(9.9, top + 3.1, style.dpi)
     sheet.title(subject.name, f"The image as {subject.classifier} receives it", subject.alarm)
     sheet.picture(subject.picture, (0.3, top, 2.75, 2.75))
     draw_histogram(sheet, subject.tensor, (3.75, top + 0.02, 2.65, 2.35))

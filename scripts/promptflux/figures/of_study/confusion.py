@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 
 from promptflux.figures.sheet import ACCENT, FAINT, INK, Sheet, Style, colored, head
 from promptflux.figures.text import one_line, text_width
@@ -71,7 +71,7 @@ def draw(
     sheet.title(f"{classifier}: asked and predicted", subtitle)
 
     left = room_left
-    shades = colored(shares, Normalize(0, 1), SHARE)
+    shades = colored(shares, (0, 1), SHARE)
     sheet.raster(np.ascontiguousarray(shades[..., :3]), (left, top, width, height), sharp=True)
     for (y, x), share in np.ndenumerate(shares):
         if count := matrix[lines[y], columns[x]]:
@@ -98,7 +98,7 @@ def draw(
     sheet.color_bar(
         (room_left + width + 0.3, top, 0.12, max(height, 1.2)),
         SHARE,
-        Normalize(0, 1),
+        (0, 1),
         "share of the row",
         ticks=[0, 0.5, 1],
         texts=["0%", "50%", "100%"],
