@@ -9,7 +9,8 @@ import pytest
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
-from promptflux.runtime.job import arguments, note, run
+from promptflux.runtime.job import note
+from promptflux.script import arguments, run
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_snakemake_itself_hands_over_what_the_test_thinks(tmp_path):
         textwrap.dedent(
             """
             from promptflux.errors import StudyError
-            from promptflux.runtime.job import run
+            from promptflux.script import run
 
             def main(*, images, table, names, name, threads, weights=None, device="auto"):
                 if name == "bad":
