@@ -8,4 +8,7 @@ PromptFlux.job(snakemake.log[1]) do
         model=snakemake.output["model"],
         architecture=snakemake.output["architecture"],
     )
+    # With a remote storage there is no request.
+    haskey(snakemake.input, "request") &&
+        PromptFlux.record_made(snakemake.input["request"], [snakemake.output["model"], snakemake.output["architecture"]])
 end

@@ -7,9 +7,12 @@ PromptFlux.job(snakemake.log[1]) do
         tensors=snakemake.input["tensors"],
         model=snakemake.input["model"],
         output=snakemake.output["predictions"],
-        layers_of=convert(Vector{String}, snakemake.params["layers_of"]),
-        micro_batch=snakemake.params["micro_batch"],
-        kernels=snakemake.params["kernels"],
+        layers_of=convert(Vector{String}, snakemake.params["asked"]["layers_of"]),
+        micro_batch=snakemake.params["asked"]["micro_batch"],
+        kernels=snakemake.params["asked"]["kernels"],
         threads=snakemake.threads,
     )
+    # With a remote storage there is no request.
+    haskey(snakemake.input, "request") &&
+        PromptFlux.record_made(snakemake.input["request"], [snakemake.output["predictions"]])
 end

@@ -1,8 +1,8 @@
 # The study: read and checked here, before any rule. What the rules ask of it is defined in
 # scripts/promptflux/study/study.py.
 
-import os
 import sys
+from functools import cache
 
 # The folder of this workflow, which another one may use as a module.
 PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
@@ -10,6 +10,8 @@ PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
 sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 
 from promptflux.errors import StudyError
+from promptflux.files.digests import Digests
+from promptflux.files.made import bring_up_to_date
 from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.paths import Results
 from promptflux.report.sections import benchmarks, classifier_sections, figures_of, files_of, gallery_rows
@@ -17,6 +19,7 @@ from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
+from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
 from promptflux.study.stages import compared
 from promptflux.study.study import load_study
@@ -51,19 +54,20 @@ STUDY = read_study()
 RESULTS = Results()
 LYING = Results.of(workflow.modifier.path_modifier.replace_prefix(RESULTS("x")))
 RUNNING, ENGINE_NOTE = read_engines()
-INFERENCE = STUDY.config["inference"]
 
 # Snakemake writes `config` into the text of every Julia script, where a `$` is code. What
 # the rules need of it is in STUDY, so nothing of it stays.
 config = {}
 
 
-# The images that generate declares, and those that preprocess takes one by one, batch by batch;
-# and those that Snakemake brings to the jobs that look at all. See rules/generate.smk.
+# With a remote storage Snakemake brings to a job what is declared, and knows what was made for what
+# by its own records. Without, the results themselves say so: see scripts/promptflux/files/made.py.
 REMOTE_STORAGE = workflow.storage_settings.default_storage_provider is not None
-LOST, EDITED = STUDY.lost_and_edited(LYING)
+DIGESTS = Digests(".snakemake/promptflux_digests.json")
+LOST, EDITED = STUDY.lost_and_edited(LYING, DIGESTS)
 GENERATED = {batch: STUDY.image_batches[batch] for batch in STUDY.prompts_of}
-DECLARED_IMAGES, SEEN_IMAGES = [GENERATED] * 2 if REMOTE_STORAGE else (LOST, EDITED)
+# The images that generate declares, batch by batch, and those that jobs are brought. See rules/generate.smk.
+DECLARED_IMAGES = GENERATED if REMOTE_STORAGE else LOST
 BROUGHT_IMAGES = RESULTS.images(STUDY.prompt_of_image) if REMOTE_STORAGE else []
 LOST_IMAGES = [file for names in LOST.values() for file in RESULTS.images(names)]
 
@@ -76,9 +80,7 @@ PREDICTION_TABLES = [
 ]
 IMAGES = sum(map(len, STUDY.image_batches.values()))
 
-# The engine that the figures show (its files are like the others'), and how they look.
-FIGURE_ENGINE = RUNNING[0].name
-FIGURE_STYLE = {key: STUDY.config["figures"][key] for key in ("colormap", "dpi")}
+FIGURE_ENGINE = RUNNING[0].name  # that the figures show; its files are like the others'
 
 
 def gpu_of_a_job():
@@ -110,29 +112,60 @@ def infer_resource(resource):
     return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
 
 
-# A param of every rule, so that results follow the code that makes them.
+# What each job is asked: a param of its rule, and the request that it is given.
+
+CODE = {
+    "report": {"data": ["scripts/promptflux/report/page.html.j2"]},
+    "export_bson": {"script": "julia/export_bson.jl"},
+    **{engine.stage: {"script": engine.script} for engine in ENGINES.values()},
+}
 
 
-def code_of(script, *data):
-    """A digest of what runs with a script of scripts/. data: files that it reads, relative to the workflow."""
-    roots = [PROMPTFLUX / "scripts"]
-    return python_digest(PROMPTFLUX / "scripts" / script, roots, [PROMPTFLUX / path for path in data])
+@cache
+def code_of(rule_name):
+    """A digest of the code that a rule runs, so that its results follow it."""
+    script = PROMPTFLUX / CODE.get(rule_name, {}).get("script", f"scripts/{rule_name}.py")
+    if script.suffix == ".jl":  # it runs with the whole package
+        package = [*JULIA.glob("src/**/*.jl"), *JULIA.glob("ext/*.jl")]
+        return julia_digest([script, JULIA / "activate.jl", *package])
+    data = CODE.get(rule_name, {}).get("data", [])
+    return python_digest(script, [PROMPTFLUX / "scripts"], [PROMPTFLUX / path for path in data])
 
 
-def julia_code_of(script):
-    """The same of a script of julia/, which runs with the whole package."""
-    package = [*JULIA.glob("src/**/*.jl"), *JULIA.glob("ext/*.jl")]
-    return julia_digest([JULIA / script, JULIA / "activate.jl", *package])
+JOBS = jobs_of(
+    STUDY,
+    RUNNING,
+    code_of,
+    gallery_rows(STUDY),
+    ENGINE_NOTE,
+    {batch: LYING.images(names) for batch, names in EDITED.items()},
+)
 
 
-def code_of_engine(engine):
-    """The same of the script that runs an engine."""
-    script = Path(engine.script)
-    return julia_code_of(script.name) if script.suffix == ".jl" else code_of(script.name)
+def asked_of(job):
+    """What a job is asked; `job` may have wildcards."""
+    return lambda wildcards: JOBS[job.format(**wildcards)].asked
+
+
+def request_of(job):
+    """The file with what a job is asked, which is new if it was made for something else."""
+    return [] if REMOTE_STORAGE else RESULTS.request(job)
+
+
+DAMAGED = {}
+if workflow.is_main_process and not REMOTE_STORAGE:
+    DAMAGED = bring_up_to_date({name: job.request(DIGESTS) for name, job in JOBS.items()}, LYING, DIGESTS)
+    DIGESTS.save()
 
 
 # What the study reads is local(): it lies where the config says, also if the results go to
-# object storage, or to a folder that a module statement puts before them.
+# object storage, or to a folder that a module statement puts before them. What counts is its content, which
+# the request of a job has, not its time.
+
+
+def users(files):
+    """Input files of the user's own."""
+    return local(files) if REMOTE_STORAGE else ancient(local(files))
 
 
 def sources_of(images):
@@ -141,7 +174,7 @@ def sources_of(images):
     With remote storage also the images themselves, as Snakemake brings only what is declared.
     """
     generated = [image for image in images if image not in STUDY.own_images]
-    own = local([STUDY.source(image) for image in images if image in STUDY.own_images])
+    own = users([STUDY.source(image) for image in images if image in STUDY.own_images])
     batches = [batch for batch, names in GENERATED.items() if not set(names).isdisjoint(generated)]
     brought = RESULTS.images(generated) if REMOTE_STORAGE else []
     return [RESULTS.checksums(batch) for batch in batches] + own + brought
@@ -149,13 +182,13 @@ def sources_of(images):
 
 def spec_of(wildcards):
     """The spec of a classifier."""
-    return local(str(STUDY.classifiers[wildcards.classifier].path))
+    return users(str(STUDY.classifiers[wildcards.classifier].path))
 
 
 def weights_of(wildcards):
     """The file with the weights of a classifier; none if they come from a seed."""
     path = STUDY.classifiers[wildcards.classifier].weights_path
-    return local(str(path)) if path else []
+    return users(str(path)) if path else []
 
 
 def tensors_of(wildcards):
@@ -178,10 +211,13 @@ def changes_since_last_run():
     found = changes(STUDY.config, STUDY.prompts, LYING.study)
     for images, what in (
         (LOST, ("is gone and is made again", "are gone and are made again")),
-        (EDITED, ("was edited and is preprocessed again", "were edited and are preprocessed again")),
+        (EDITED, ("was edited and is taken as it is", "were edited and are taken as they are")),
     ):
         if names := [name for batch in images.values() for name in batch]:
             found.append(f"results/images: {listed(names)} {what[len(names) > 1]}.")
+    if files := [LYING(name) for names in DAMAGED.values() for name in names]:
+        what = "is gone or damaged and is" if len(files) == 1 else "are gone or damaged and are"
+        found.append(f"{listed(files)} {what} made again.")
     return found
 
 

@@ -21,6 +21,7 @@ for classifier, spec in STUDY.classifiers.items():
                     tensors=RESULTS.tensors(spec.input.name, batch),
                     predictions=RESULTS.predictions(classifier, FIGURE_ENGINE, batch),
                     model=RESULTS.model(classifier, ENGINES["torch"].model),
+                    request=request_of(f"figures/{classifier}/{batch}"),
                 output:
                     figures=[
                         report(
@@ -34,9 +35,9 @@ for classifier, spec in STUDY.classifiers.items():
                         for drawing in drawings(spec)
                     ],
                 log:
-                    RESULTS.log(f"figures/{classifier}_{batch}"),
+                    RESULTS.log(f"figures/{classifier}/{batch}"),
                 benchmark:
-                    RESULTS.benchmark(f"figures/{classifier}_{batch}")
+                    RESULTS.benchmark(f"figures/{classifier}/{batch}")
                 conda:
                     ENVS["figures"]
                 threads: 2
@@ -45,9 +46,7 @@ for classifier, spec in STUDY.classifiers.items():
                     runtime=growing(needs["runtime"]),
                     disk_mb=needs["disk_mb"],
                 params:
-                    code=code_of("figures.py"),
-                    images=chosen,
-                    style=lambda wildcards: FIGURE_STYLE,
+                    asked=asked_of(f"figures/{classifier}/{batch}"),
                 message:
                     f"Drawing what {classifier} sees in {len(chosen)} images ({batch})"
                 script:
@@ -58,6 +57,7 @@ rule confusion:
     input:
         predictions=RESULTS.predictions_table("{classifier}", FIGURE_ENGINE),
         prompts=ancient(local(PROMPTS_TABLES)),
+        request=request_of("confusion/{classifier}"),
     output:
         table=RESULTS.confusion_table("{classifier}"),
         figure=report(
@@ -76,9 +76,7 @@ rule confusion:
         runtime=growing(10),
         disk_mb=100,
     params:
-        code=code_of("confusion.py"),
-        labels=lambda wildcards: STUDY.classifiers[wildcards.classifier].labels,
-        style=lambda wildcards: FIGURE_STYLE,
+        asked=asked_of("confusion/{classifier}"),
     message:
         "Counting what was asked against what {wildcards.classifier} saw"
     script:
@@ -87,7 +85,8 @@ rule confusion:
 
 rule gallery:
     input:
-        sources_of([image for row in gallery_rows(STUDY) for image in row["images"]]),
+        images=sources_of([image for row in gallery_rows(STUDY) for image in row["images"]]),
+        request=request_of("gallery"),
     output:
         figure=report(RESULTS.gallery, caption="../captions/gallery.rst", category="Images"),
     log:
@@ -101,16 +100,13 @@ rule gallery:
         runtime=growing(10 + IMAGES // 100),
         disk_mb=100,
     params:
-        code=code_of("gallery.py"),
-        rows=lambda wildcards: gallery_rows(STUDY),
+        asked=asked_of("gallery"),
         # Snakemake compares no params that depend on the output: another place is no change.
         sources=lambda wildcards, output: {
             image: STUDY.source(image, Results.of(output.figure))
             for row in gallery_rows(STUDY)
             for image in row["images"]
         },
-        total=len(STUDY.prompts) + bool(STUDY.own_images),
-        style=lambda wildcards: FIGURE_STYLE,
     message:
         "Hanging the gallery"
     script:

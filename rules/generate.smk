@@ -21,7 +21,8 @@ for batch, prompts in STUDY.prompts_of.items():
             f"generate_{batch}"
         input:
             prompts=ancient(local(str(STUDY.prompts_path))),
-            model=local(STUDY.generator.files()),
+            model=users(STUDY.generator.files()),
+            request=request_of(f"generate/{batch}"),
         output:
             images=update(RESULTS.images(DECLARED_IMAGES.get(batch, []))),
             checksums=RESULTS.checksums(batch),
@@ -38,10 +39,7 @@ for batch, prompts in STUDY.prompts_of.items():
             disk_mb=needs["disk_mb"],
             gpu={"auto": GPU, "cuda": 1}.get(STUDY.generator.device, 0),
         params:
-            code=code_of("generate.py"),
-            names=STUDY.image_batches[batch],
-            request=STUDY.request_digest(batch),
-            settings=lambda wildcards: STUDY.generator.settings(),
+            asked=asked_of(f"generate/{batch}"),
         message:
             f"Generating {len(STUDY.image_batches[batch])} images ({batch})"
         script:

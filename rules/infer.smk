@@ -13,6 +13,7 @@ for engine in ENGINES.values():
         input:
             tensors=tensors_of,
             model=RESULTS.model("{classifier}", engine.model),
+            request=request_of(f"{engine.stage}/{{classifier}}/{{batch}}"),
         output:
             predictions=RESULTS.predictions("{classifier}", engine.name, "{batch}"),
         log:
@@ -21,7 +22,7 @@ for engine in ENGINES.values():
             RESULTS.benchmark(f"{engine.stage}/{{classifier}}/{{batch}}")
         conda:
             ENVS[engine.environment]
-        threads: INFERENCE["threads"]
+        threads: STUDY.config["inference"]["threads"]
         resources:
             mem_mb=infer_resource("mem_mb"),
             runtime=infer_resource("runtime"),
@@ -29,10 +30,7 @@ for engine in ENGINES.values():
             gpu=GPU,
         params:
             script=engine.script,
-            code=code_of_engine(engine),
-            layers_of=lambda wildcards: STUDY.chosen_in(wildcards.batch),
-            micro_batch=INFERENCE["micro_batch"],
-            kernels=INFERENCE["flux_kernels"] if engine.name == "flux" else None,
+            asked=asked_of(f"{engine.stage}/{{classifier}}/{{batch}}"),
         message:
             f"Running {{wildcards.classifier}} on {{wildcards.batch}} in {engine.title}"
         script:
@@ -47,6 +45,7 @@ rule predictions:
             for batch in STUDY.image_batches
             if batch not in STUDY.prompts_of
         ],
+        request=request_of("predictions/{classifier}/{engine}"),
     output:
         table=report(
             RESULTS.predictions_table("{classifier}", "{engine}"),
@@ -64,7 +63,7 @@ rule predictions:
         runtime=growing(10 + IMAGES // 1000),
         disk_mb=100,
     params:
-        code=code_of("predictions.py"),
+        asked=asked_of("predictions/{classifier}/{engine}"),
     message:
         "Collecting the predictions of {wildcards.classifier} ({wildcards.engine})"
     script:

@@ -10,6 +10,7 @@ rule import_weights:
     input:
         spec=spec_of,
         weights=weights_of,
+        request=request_of("import_weights/{classifier}"),
     output:
         model=RESULTS.model("{classifier}", ENGINES["torch"].model),
         architecture=RESULTS.model("{classifier}", ENGINES["torch"].architecture),
@@ -24,7 +25,7 @@ rule import_weights:
         runtime=growing(10),
         disk_mb=1000,
     params:
-        code=code_of("import_weights.py"),
+        asked=asked_of("import_weights/{classifier}"),
     message:
         "Importing the weights of {wildcards.classifier}"
     script:
@@ -34,6 +35,7 @@ rule import_weights:
 rule export_bson:
     input:
         weights=RESULTS.model("{classifier}", ENGINES["torch"].model),
+        request=request_of("export_bson/{classifier}"),
     output:
         model=RESULTS.model("{classifier}", ENGINES["flux"].model),
         architecture=RESULTS.model("{classifier}", ENGINES["flux"].architecture),
@@ -48,7 +50,7 @@ rule export_bson:
         runtime=growing(10),
         disk_mb=1000,
     params:
-        code=julia_code_of("export_bson.jl"),
+        asked=asked_of("export_bson/{classifier}"),
     message:
         "Writing the Flux model of {wildcards.classifier}"
     script:

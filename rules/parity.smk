@@ -11,6 +11,7 @@ rule parity:
         reference=[
             RESULTS.predictions("{classifier}", REFERENCE.name, batch) for batch in STUDY.image_batches
         ],
+        request=request_of("parity/{classifier}/{engine}"),
     output:
         table=RESULTS.parity_table("{classifier}", "{engine}"),
         figure=report(
@@ -32,9 +33,7 @@ rule parity:
         runtime=growing(10 + IMAGES // 200),
         disk_mb=100,
     params:
-        code=code_of("parity.py"),
-        titles=lambda wildcards: [ENGINES[wildcards.engine].title, REFERENCE.title],
-        style=lambda wildcards: FIGURE_STYLE,
+        asked=asked_of("parity/{classifier}/{engine}"),
     message:
         f"Comparing {{wildcards.engine}} with {REFERENCE.name} on {{wildcards.classifier}}"
     script:

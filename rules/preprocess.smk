@@ -12,8 +12,9 @@ for batch, images in STUDY.image_batches.items():
             f"preprocess_{batch}"
         input:
             checksums=[RESULTS.checksums(batch)] if batch in STUDY.prompts_of else [],
-            images=RESULTS.images(SEEN_IMAGES.get(batch, [])),
-            own=local([STUDY.source(image) for image in images if image in STUDY.own_images]),
+            images=RESULTS.images(GENERATED.get(batch, [])) if REMOTE_STORAGE else [],
+            own=users([STUDY.source(image) for image in images if image in STUDY.own_images]),
+            request=request_of(f"preprocess/{{input_name}}/{batch}"),
         output:
             tensors=RESULTS.tensors("{input_name}", batch),
             pictures=[RESULTS.preprocessed("{input_name}", image) for image in images if REMOTE_STORAGE],
@@ -29,10 +30,7 @@ for batch, images in STUDY.image_batches.items():
             runtime=growing(needs["runtime"]),
             disk_mb=needs["disk_mb"],
         params:
-            code=code_of("preprocess.py"),
-            names=images,
-            input_spec=lambda wildcards: STUDY.inputs[wildcards.input_name].to_dict(),
-            on_bad_image=STUDY.config["on_bad_image"],
+            asked=asked_of(f"preprocess/{{input_name}}/{batch}"),
         message:
             f"Preprocessing {len(images)} images ({batch}) as {{wildcards.input_name}}"
         script:

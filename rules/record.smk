@@ -10,7 +10,8 @@ rule record:
     input:
         checksums=[RESULTS.checksums(batch) for batch in STUDY.prompts_of],
         tables=PREDICTION_TABLES,
-        prompts=local(PROMPTS_TABLES),
+        prompts=ancient(local(PROMPTS_TABLES)),
+        request=request_of("record"),
     output:
         manifest=RESULTS.manifest,
         study=RESULTS.study,
@@ -23,8 +24,7 @@ rule record:
         runtime=growing(10),
         disk_mb=10,
     params:
-        code=code_of("record.py"),
-        config=lambda wildcards: STUDY.config,
+        asked=asked_of("record"),
     message:
         "Recording what was asked and what was made"
     script:
@@ -36,7 +36,8 @@ rule verify:
         checksums=[RESULTS.checksums(batch) for batch in STUDY.prompts_of],
         tables=PREDICTION_TABLES,
         images=BROUGHT_IMAGES,
-        reference_files=local(STUDY.reference_files),
+        reference_files=users(STUDY.reference_files),
+        request=request_of("verify"),
     output:
         verified=RESULTS.verified,
     log:
@@ -48,9 +49,8 @@ rule verify:
         runtime=growing(30),
         disk_mb=10,
     params:
-        code=code_of("verify.py"),
-        reference=str(STUDY.reference) if STUDY.reference else None,
+        asked=asked_of("verify"),
     message:
-        "Comparing the images and predictions with {params.reference}"
+        "Comparing the images and predictions with another run"
     script:
         "../scripts/verify.py"

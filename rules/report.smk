@@ -16,6 +16,7 @@ rule report:
             for input_name in STUDY.inputs
             for batch in STUDY.image_batches
         ],
+        request=request_of("report"),
     output:
         report=RESULTS.report,
         times=report(RESULTS.times_figure, caption="../captions/times.rst", category="Times"),
@@ -28,12 +29,9 @@ rule report:
         runtime=growing(10 + IMAGES // 100),
         disk_mb=1000,
     params:
-        code=code_of("report.py", "scripts/promptflux/report/page.html.j2"),
-        engines={engine.name: engine.title for engine in RUNNING},
-        engine_note=ENGINE_NOTE,
+        asked=asked_of("report"),
         classifiers=lambda wildcards, output: classifier_sections(STUDY, RUNNING, Results.of(output.report)),
         benchmarks=lambda wildcards, output: benchmarks(STUDY, RUNNING, Results.of(output.report)),
-        style=lambda wildcards: FIGURE_STYLE,
     message:
         "Writing the report"
     script:

@@ -22,22 +22,24 @@ def main(
     on_bad_image: str,
     tensors: str,
     threads: int,
-) -> None:
-    """Write the tensors of the images `names`, and the pictures of them.
+) -> list[str]:
+    """Write the tensors of the images `names`, and the pictures of them, whose files are returned.
 
     own: their files, if they are the user's own; else they are generated images of the results
     that `tensors` lies in. For the rest see `preprocess`.
     """
     results, spec = Results.of(tensors), InputSpec.from_dict(input_spec)
+    pictures = [results.preprocessed(spec.name, name) for name in names]
     preprocess(
         images=own or results.images(names),
         names=names,
         spec=spec,
         on_bad_image=on_bad_image,
         tensors=tensors,
-        pictures=[results.preprocessed(spec.name, name) for name in names],
+        pictures=pictures,
         threads=threads,
     )
+    return pictures
 
 
 def preprocess(

@@ -68,3 +68,17 @@ function whole(write, path)
 end
 
 sha256_of_file(path) = bytes2hex(open(sha256, path))
+
+"""
+    record_made(request, files)
+
+Record that the job of `request`, a file below results/requests, has made `files`: what
+scripts/promptflux/files/made.py does for Python.
+"""
+function record_made(request, files)
+    root = request[begin:last(findlast("results/", request))]
+    name(file) = chopprefix(file, root)
+    entry(file) = "  \"$(name(file))\": {\"sha256\": \"$(sha256_of_file(file))\", \"size\": $(filesize(file))}"
+    text = "{\n \"request\": \"$(sha256_of_file(request))\",\n \"files\": {\n$(join(entry.(files), ",\n"))\n }\n}"
+    whole(partial -> write(partial, text), root * replace(name(request), "requests/" => "made/"; count=1))
+end

@@ -25,7 +25,9 @@ class Digests:
         except (OSError, ValueError, RecursionError):
             known = {}
         if isinstance(known, dict):
-            self.known = {key: value for key, value in known.items() if isinstance(value, list) and len(value) == 3}
+            self.known = {
+                key: value for key, value in known.items() if isinstance(value, list) and len(value) == 3
+            }
 
     def of(self, path: str | Path) -> str:
         """The SHA-256 of a file as it is now, "" if it is not there."""

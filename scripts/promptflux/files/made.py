@@ -10,7 +10,6 @@ A request is an input of its job. It is older than everything if the job's files
 that were made for it, and new if not; the rest is Snakemake's.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from promptflux.files.whole import sha256_of_file, whole
 from promptflux.paths import Results
 
 LONG_AGO = 1_000_000_000  # the time of a request whose files are made, in seconds since 1970
+AGAIN = "again"  # what of a request tells it from the same request before, after which its files were damaged
 
 
 def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
@@ -81,28 +81,33 @@ def bring_up_to_date(
     """
     damaged: dict[str, list[str]] = {}
     for job, request in requests.items():
-        content = json.dumps(request, indent=1, ensure_ascii=False, sort_keys=True)
-        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        path = Path(results.request(job))
+        before = _read_request(path)
+        is_the_same = before is not None and {**before, AGAIN: None} == _as_read(request)
         found = damaged_files(job, results, digests)
         if found:
             damaged[job] = found
-        is_made = not found and read_record(results.made(job))["request"] == digest
-        _write_request(Path(results.request(job)), content, is_made)
+        recorded = read_record(results.made(job))["request"]
+        if is_the_same and not found and recorded == sha256_of_file(path):
+            if path.stat().st_mtime != LONG_AGO:
+                os.utime(path, (LONG_AGO, LONG_AGO))
+        elif not is_the_same or path.stat().st_mtime == LONG_AGO:
+            # Snakemake takes a small input with the content of before for the same, whatever its time.
+            again = {"damaged": found, "after": recorded} if is_the_same else None
+            with whole(path) as partial:
+                partial.write_text(json.dumps({**request, AGAIN: again}, indent=1, sort_keys=True), "utf-8")
     return damaged
 
 
-def _write_request(path: Path, content: str, is_made: bool) -> None:
-    """Write a request where it differs from what is there, and give it its time."""
+def _as_read(request: Mapping[str, Any]) -> Any:
+    """A request as it is read back: lists for tuples, texts for the keys."""
+    return {**json.loads(json.dumps(request)), AGAIN: None}
+
+
+def _read_request(path: Path) -> dict[str, Any] | None:
+    """What is there of a request; None if there is none or it is damaged."""
     try:
-        there = path.read_bytes() == content.encode("utf-8", "surrogatepass")
-        old = path.stat().st_mtime == LONG_AGO
-    except OSError:
-        there = old = False
-    if not there:
-        with whole(path) as partial:
-            partial.write_bytes(content.encode("utf-8", "surrogatepass"))
-        old = False
-    if is_made and not old:
-        os.utime(path, (LONG_AGO, LONG_AGO))
-    elif not is_made and old:
-        os.utime(path)
+        request = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return request if isinstance(request, dict) else None

@@ -127,9 +127,16 @@ def _figures(
             yield Job(f"parity/{name}/{engine.name}", asked)
         for batch in study.image_batches:
             if chosen := study.chosen_in(batch):
-                yield Job(f"figures/{name}/{batch}", {"code": code("figures"), "images": chosen, "style": style})
+                yield Job(
+                    f"figures/{name}/{batch}", {"code": code("figures"), "images": chosen, "style": style}
+                )
         told = sorted(study.prompts, key=lambda prompt: prompt.name)
-        asked = {"code": code("confusion"), "labels": list(spec.labels), "style": style, "rows": _digest(told)}
+        asked = {
+            "code": code("confusion"),
+            "labels": list(spec.labels),
+            "style": style,
+            "rows": _digest(told),
+        }
         yield Job(f"confusion/{name}", asked)
     shown = [image for row in gallery for image in row["images"] if image in study.own_images]
     asked = {

@@ -45,7 +45,7 @@ def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
 
 def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:
     batches = [batch for batch in study.image_batches if study.chosen_in(batch)]
-    return ["gallery", *(f"figures/{name}_{batch}" for name in study.classifiers for batch in batches)]
+    return ["gallery", *(f"figures/{name}/{batch}" for name in study.classifiers for batch in batches)]
 
 
 def compared(engines: Sequence[Engine]) -> list[Engine]:

@@ -13,6 +13,7 @@ import yaml
 from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.errors import StudyError, shown
 from promptflux.files.checksums import read_checksums
+from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.generator import Generator, read_generator
 from promptflux.generation.prompts import Prompt, image_names, read_prompts
@@ -85,24 +86,35 @@ class Study:
         chosen = set(self.chosen)
         return [image for image in self.image_batches[batch] if image in chosen]
 
-    def lost_and_edited(self, results: Results) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Of each batch made before, the images that are gone since, and those that somebody wrote since.
+    def lost_and_edited(
+        self, results: Results, digests: Digests
+    ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Of each batch made before, the images that are gone since, and those that somebody changed since.
 
-        A batch was made if its list of checksums is
-        there; every image that it made is older than this list.
+        A batch was made if its list of checksums is there; every image that it made is older than
+        this list, unless the results were copied, which changes no digest.
         """
         listed = _times_of_files(Path(results("checksums")))
         there = _times_of_files(Path(results("images")))
-        lost, edited = {}, {}
+        lost: dict[str, list[str]] = {}
+        edited: dict[str, list[str]] = {}
         for batch in self.prompts_of:
             made = listed.get(f"{batch}.sha256")
-            if made is not None:
-                times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
-                gone = [image for image, time in times.items() if time is None]
-                if gone:  # or new, and never made
-                    lists = read_checksums(results.checksums(batch))
-                    lost[batch] = [image for image in gone if f"images/{image}.png" in lists]
-                edited[batch] = [image for image, time in times.items() if time is not None and time > made]
+            if made is None:
+                continue
+            times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
+            gone = [image for image, time in times.items() if time is None]
+            newer = [image for image, time in times.items() if time is not None and time > made]
+            if gone or newer:
+                sums = _sums(results.checksums(batch))
+                # An image that is gone may also be new, and was never made.
+                lost[batch] = [image for image in gone if results.name(results.image(image)) in sums]
+                edited[batch] = [
+                    image
+                    for image in newer
+                    if sums.get(results.name(results.image(image)), "")
+                    not in ("", digests.of(results.image(image)))
+                ]
         return lost, edited
 
     def request_digest(self, batch: str) -> str:
@@ -172,6 +184,14 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         ),
         reference=reference,
     )
+
+
+def _sums(path: str) -> dict[str, str]:
+    """The sums of a list of checksums; none of a damaged one, which is made again."""
+    try:
+        return read_checksums(path)
+    except StudyError:
+        return {}
 
 
 def _times_of_files(folder: Path) -> dict[str, int]:
