@@ -10,28 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from promptflux.generation.context import words
-from training.world.scenes import Scene
+from training.world.labels import KINDS, THINGS
+from training.world.scene import Scene
 
-KINDS = {
-    "forest": "forest|forest|forest|woods|woodland|forest landscape|grove|deep forest",
-    "city": "city|city|city|city skyline|skyline|metropolis|cityscape|town|downtown",
-    "mountains": "mountains|mountains|mountain range|mountain landscape|mountain peaks|mountain|alps|mountain valley",
-    "ocean": "ocean|ocean|sea|seascape|ocean view|coast|waves of the sea|seaside",
-    "desert": "desert|desert|desert landscape|sand dunes|dunes|sandy desert|sahara",
-    "meadow": "meadow|meadow|field|grassland|countryside|green hills|rolling hills|prairie|pasture",
-    "lake": "lake|lake|lakeside|lake landscape|mountain lake|still lake|pond",
-    "volcano": "volcano|volcano|volcanic landscape|volcanic mountain",
-    "snow": "snowy landscape|snow landscape|snow|snowy hills|snow-covered field|winter wonderland|tundra|arctic landscape|"
-    "frozen landscape|winter landscape",
-    "night sky": "night sky|night sky|starry sky|starry night|starry night sky|galaxy|cosmos|sky full of stars",
-}
-KINDS_WITH = {  # other nouns for a kind of scene with one of its things
-    ("volcano", "lava"): "erupting volcano|volcano erupting|volcano eruption|erupting volcano|active volcano",
-    ("volcano", "smoke"): "smoking volcano|erupting volcano",
-    ("ocean", "beach"): "beach|sandy beach|shore|tropical beach|bay",
-    ("desert", "palms"): "oasis|desert oasis",
-    ("meadow", "flowers"): "flower field|field of flowers|flowery meadow|meadow of flowers",
-}
 PLURAL = ("woods", "mountains", "peaks", "alps", "dunes", "hills", "waves")
 UNCOUNTED = ("downtown", "countryside", "snow", "seaside", "sahara", "cosmos")
 
@@ -93,58 +74,11 @@ SEASON_WORDS = {
     "autumn": "autumn|fall|autumnal",
     "winter": "winter|snowy|wintry",
 }
-THINGS = {
-    "path": "a path|a winding path|a trail",
-    "river": "a river|a stream|a small river",
-    "house": "a house|a cabin|a cottage|a small house|a wooden cabin|a hut",
-    "mushrooms": "mushrooms|red mushrooms|giant mushrooms",
-    "flowers": "{flower} flowers|{flower} flowers|{flower} wildflowers|{flower} blossoms",
-    "fireflies": "fireflies|glowing fireflies",
-    "water": "a river|reflections on the water|water in front|a harbor",
-    "bridge": "a bridge|a long bridge",
-    "road": "a road|a street|a highway",
-    "park": "a park|trees|green trees",
-    "waterfall": "a waterfall|waterfalls",
-    "pines": "pine trees|fir trees|pines|trees|evergreens",
-    "castle": "a castle|an old castle",
-    "sailboat": "a sailboat|a boat|a sailing boat|a small boat",
-    "ship": "a ship|a big ship|a cargo ship",
-    "lighthouse": "a lighthouse",
-    "beach": "a beach|a sandy beach|sand in front",
-    "palms": "palm trees|palms|a palm tree|coconut palms",
-    "island": "an island|a small island",
-    "cacti": "cacti|cactuses|a cactus|cactus plants",
-    "pyramids": "pyramids|a pyramid|ancient pyramids",
-    "rocks": "rocks|boulders|big rocks",
-    "tree": "a {tree} tree|a lonely {tree} tree|a single {tree} tree|an old {tree} tree",
-    "windmill": "a windmill|an old windmill",
-    "fence": "a fence|a wooden fence",
-    "reeds": "reeds|tall grass|plants on the shore",
-    "dock": "a dock|a wooden pier|a jetty",
-    "lava": "lava|flowing lava|red lava|rivers of lava|hot lava",
-    "smoke": "smoke|a cloud of smoke|ash",
-    "igloo": "an igloo",
-    "snowman": "a snowman",
-    "milky way": "the milky way|a galaxy",
-    "shooting star": "a shooting star|a comet|meteors",
-    "aurora": "northern lights|an aurora|aurora borealis|the northern lights",
-    "planet": "a planet|a ringed planet|a giant planet in the sky",
-    "flying cars": "flying cars|hovering vehicles|flying vehicles",
-    "sun": "the sun|a bright sun|a sun|a big sun",
-    "moon": "the moon|a full moon|a moon|a bright moon",
-    "stars": "stars|many stars|a starry sky|bright stars",
-    "clouds": "clouds|white clouds|fluffy clouds|clouds in the sky",
-    "birds": "birds|flying birds|a flock of birds|birds in the sky",
-    "balloons": "hot air balloons|a hot air balloon|balloons",
-    "rainbow": "a rainbow|a bright rainbow",
-}
 PLACES = {  # how a thing that is named first is joined to its scene: "a castle in the mountains", "birds over the sea"
     "sky": "over|over|over|above|above|high above|in the sky over|behind",
     "water": "on|on|floating on|drifting on|sailing on|by|in|in front of|near",
     "ground": "in|in|in|on|by|near|beside|next to|in front of|in the middle of|standing in|standing by|behind|among|of|at",
 }
-SKY_WORDS = "sun moon stars sky clouds birds balloon balloons rainbow planet galaxy milky comet meteors star northern aurora cars vehicles".split()
-BOAT_WORDS = "boat sailboat ship".split()
 JOINED = {  # how a thing that is named after its scene is joined to it
     "sky": "with|with|with|with|and|featuring|under|below",
     "water": "with|with|with|with|and|featuring|behind|near",
@@ -157,18 +91,6 @@ WEATHER_THINGS = {
     "storm": "lightning|a thunderstorm|a storm|lightning striking|thunder and lightning",
     "snowfall": "snow falling|snowflakes falling|a blizzard|a snowstorm",
 }
-PARTS = {  # what every scene of a kind shows
-    "forest": "tall trees|old trees|many trees",
-    "city": "skyscrapers|tall buildings|skyscrapers|high-rise buildings",
-    "mountains": "snow-capped peaks|snow on the peaks|snowy peaks|rocky cliffs|high peaks",
-    "ocean": "waves|water|blue water|open water",
-    "desert": "sand|sand dunes|golden sand|hot sand",
-    "meadow": "grass|tall grass|hills|rolling hills",
-    "lake": "reflections|water|clear water|a calm surface",
-    "volcano": "a crater|black rock|an eruption",
-    "snow": "deep snow|white snow|snow everywhere|snowdrifts",
-    "night sky": "black hills below|dark hills|a dark horizon",
-}
 OPENINGS = (
     "a painting of|a photo of|a picture of|an illustration of|an image of|a drawing of|a digital painting of|artwork of|a view of|"
     "a landscape of|a beautiful picture of|show me|draw|generate an image of"
@@ -180,11 +102,15 @@ FILLERS = (
     "dancing stretching standing rising floating hiding reflecting surrounded filled seen scene photo"
 ).split()
 SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo yu za sh tr bl ng ck er ing zebra cheese dragon robot".split()
+WHERE = {phrase: thing.where for thing in THINGS.values() for phrase in thing.phrases.split("|")}
 MEANINGFUL = sorted(
     {
         word
-        for table in (KINDS, KINDS_WITH, MOODS, TIME_NOUNS, WEATHER_WORDS, SEASON_WORDS, THINGS)
-        for options in table.values()
+        for options in (
+            *(nouns for kind in KINDS.values() for nouns in (kind.nouns, *kind.nouns_with.values())),
+            *(thing.phrases for thing in THINGS.values()),
+            *(said for table in (MOODS, TIME_NOUNS, WEATHER_WORDS, SEASON_WORDS) for said in table.values()),
+        )
         for word in words(options)
         if len(word) > 2
     }
@@ -207,42 +133,29 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         options = options.split("|")
         return options[rng.integers(len(options))]
 
-    noun = one_of(KINDS[scene.kind])
+    kind = KINDS[scene.kind]
+    noun = one_of(kind.nouns)
     for thing in scene.things:
-        if (scene.kind, thing) in KINDS_WITH and chance(0.25):
-            noun = one_of(KINDS_WITH[scene.kind, thing])
-    if scene.kind == "forest" and scene.tree_color == "" and chance(0.1):
-        noun = one_of("trees|forest of trees|group of trees")
+        if thing in kind.nouns_with and chance(0.25):
+            noun = one_of(kind.nouns_with[thing])
+    if kind.nouns_of_trees and not scene.tree_color and chance(0.1):
+        noun = one_of(kind.nouns_of_trees)
     adjectives = [one_of(MOODS[mood]) for mood in scene.moods if chance(0.92)]
-    if scene.kind == "mountains" and "glowing" not in scene.moods and chance(0.25):
-        adjectives.append(
-            one_of("snow-capped|snow-capped|snow capped|snowcapped|snowy|snow-covered|rocky|high")
-        )
+    if kind.adjectives and "glowing" not in scene.moods and chance(0.25):
+        adjectives.append(one_of(kind.adjectives))
     things = _things(scene, rng)
     if chance(0.12):
-        things.append(one_of(PARTS[scene.kind]))
+        things.append(one_of(kind.parts))
     phrases = []
 
     if "glowing" in scene.moods and "glowing" in adjectives and chance(0.5):
         adjectives.remove("glowing")  # said of the thing that glows
-        glowing = {
-            "forest": "trees",
-            "meadow": "flowers",
-            "city": "lights",
-            "night sky": "stars",
-            "lake": "water",
-            "ocean": "waves",
-            "volcano": "lava",
-            "desert": "crystals",
-            "mountains": "peaks",
-            "snow": "crystals",
-        }
-        things.insert(0, f"{one_of('glowing|luminous|glowing|shining')} {glowing[scene.kind]}")
-    if "vibrant" in scene.moods and scene.kind in ("forest", "meadow", "lake") and chance(0.35):
+        things.insert(0, f"{one_of('glowing|luminous|glowing|shining')} {kind.glowing}")
+    if "vibrant" in scene.moods and kind.green and chance(0.35):
         things.insert(
             0, one_of("colorful trees|colourful trees|vibrant colors|bright colors|trees of many colors")
         )
-    if scene.tree_color and scene.kind == "forest" and chance(0.92):
+    if scene.tree_color and kind.nouns_of_trees and chance(0.92):
         if chance(0.3):
             adjectives.append(scene.tree_color)
         else:
@@ -250,12 +163,12 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
     if scene.season == "autumn" and chance(0.08):
         things.append(one_of("autumn leaves|fallen leaves|autumn trees|autumn colors"))
 
-    say_time = chance(0.25 if scene.time == "day" else 0.92) and scene.kind != "night sky"
+    say_time = chance(0.25 if scene.time == "day" else 0.92) and not kind.time
     say_weather = chance(0.06 if scene.weather == "clear" else 0.85)
     say_season = scene.season and chance(0.5 if scene.season == "summer" else 0.88)
     if scene.sky_color and chance(0.9):
         things.append(f"a {scene.sky_color} sky")
-    elif scene.weather in ("clear", "cloudy") and scene.kind != "night sky" and chance(0.18):
+    elif scene.weather in ("clear", "cloudy") and not kind.time and chance(0.18):
         if scene.weather == "cloudy":
             things.append(one_of("a cloudy sky|an overcast sky"))
         else:
@@ -337,23 +250,21 @@ def _things(scene: Scene, rng: np.random.Generator) -> list[str]:
     said = [
         thing
         for thing in scene.things
-        if rng.random() < 0.7 and not (scene.kind == "night sky" and thing == "stars")
+        if rng.random() < 0.7 and not (thing == "stars" and KINDS[scene.kind].starry)
     ]
     said = [said[i] for i in rng.permutation(len(said))[: rng.integers(1, 4)]]
     phrases = []
     for thing in said:
-        options = THINGS[thing].split("|")
+        options = THINGS[thing].phrases.split("|")
         phrase = options[rng.integers(len(options))]
         phrase = phrase.format(flower=scene.flower_color, tree=scene.tree_color)
         phrases.append(" ".join(phrase.split()))
     return phrases
 
 
-def _place(thing: str) -> str:
-    """Where a thing is, by the words of its phrase: one of PLACES."""
-    if set(words(thing)) & set(SKY_WORDS):
-        return "sky"
-    return "water" if set(words(thing)) & set(BOAT_WORDS) else "ground"
+def _place(phrase: str) -> str:
+    """Where a thing is, by its phrase: one of PLACES."""
+    return "sky" if {"sky", "stars"} & set(words(phrase)) else WHERE.get(phrase, "ground")
 
 
 def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:
@@ -368,7 +279,7 @@ def _article(noun: str, adjectives: list[str], rng: np.random.Generator) -> str:
 
 def _untidy(text: str, rng: np.random.Generator) -> str:
     """Now and then words that say nothing or that nobody knows, so that such words do no harm, or a full stop."""
-    told = text.split()
+    written = text.split()
     for form in rng.integers(10, size=2):
         if form == 0:
             empty = "".join(SYLLABLES[i] for i in rng.integers(len(SYLLABLES), size=rng.integers(1, 4)))
@@ -380,7 +291,7 @@ def _untidy(text: str, rng: np.random.Generator) -> str:
         else:
             continue
         if len(empty) > 3 and empty not in MEANINGFUL:
-            told.insert(rng.integers(len(told) + 1), empty)
+            written.insert(rng.integers(len(written) + 1), empty)
     if rng.random() < 0.1:
-        told[-1] += "."
-    return " ".join(told)
+        written[-1] += "."
+    return " ".join(written)

@@ -2,20 +2,25 @@
 
 import numpy as np
 
-from training.world import scenes
-from training.world.scenes import Scene, sample_scene
+from training.world import scene
+from training.world.labels import LABELS, THINGS
+from training.world.sampling import scene_of
+from training.world.scene import Scene
 
+# The fields of `Scene` and the values that are asked for.
+_ASKED = {
+    "kind": LABELS,
+    "time": scene.TIMES,
+    "weather": scene.WEATHERS,
+    "season": scene.SEASONS[1:],
+    "moods": scene.MOODS,
+    "things": tuple(THINGS),
+    "tree_color": scene.TREE_COLORS,
+    "sky_color": scene.SKY_COLORS,
+    "flower_color": scene.FLOWER_COLORS,
+}
 # A fact is a field of `Scene` and a value of it: ("time", "night"), ("things", "sun").
-FACTS = [
-    *((field, value) for field, values in (("kind", scenes.LABELS), ("time", scenes.TIMES), ("weather", scenes.WEATHERS)) for value in values),
-    *(("season", value) for value in scenes.SEASONS[1:]),
-    *(("moods", value) for value in scenes.MOODS),
-    *(("things", value) for value in sorted({thing for things in scenes.THINGS.values() for thing in things})),
-    *(("things", value) for value in ("sun", "moon", "stars", "clouds", "birds", "balloons", "rainbow", "flying cars")),
-    *(("tree_color", value) for value in scenes.TREE_COLORS),
-    *(("sky_color", value) for value in scenes.SKY_COLORS),
-    *(("flower_color", value) for value in scenes.FLOWER_COLORS),
-]  # fmt: skip
+FACTS = [(field, value) for field, values in _ASKED.items() for value in values]
 
 
 def facts_of(scene: Scene) -> list[float]:
@@ -28,8 +33,7 @@ def facts_of(scene: Scene) -> list[float]:
 
 def facts_of_drawings(first_seed: int, count: int) -> np.ndarray:
     """float32 [count, len(FACTS)] of the drawings from `first_seed` on; nothing is drawn for it."""
-    told = (sample_scene(np.random.default_rng(first_seed + i)) for i in range(count))
-    return np.array([facts_of(scene) for scene in told], np.float32)
+    return np.array([facts_of(scene_of(first_seed + i)) for i in range(count)], np.float32)
 
 
 def places_of(field: str) -> list[int]:

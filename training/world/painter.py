@@ -1,6 +1,6 @@
 """The painter of scenes: a picture in the making, its palette and the marks that it can make.
 
-Coordinates are those of the unit square, x to the right and y down. Colours are RGB in 0..1. Everything is
+Coordinates are those of the unit square, x to the right and y down. Colors are RGB in 0..1. Everything is
 drawn at twice the size and halved at the end, which smooths the edges. Beside the picture there is a second
 one that holds only the light that things give off; nearer things cover it, and at the end it is blurred and
 screened onto the picture, so that lamps, lava and magic trees glow.
@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training.world.scenes import Scene
+from training.world.kind import Kind
+from training.world.scene import Scene
 
 Color = Sequence[float]
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
-# Zenith, middle and horizon of the sky, the tint of everything that the sky lights, and the sun's colour.
+# Zenith, middle and horizon of the sky, the tint of everything that the sky lights, and the sun's color.
 SKIES = {
     "day": (
         (0.20, 0.50, 0.92),
@@ -92,8 +93,8 @@ def rgb(color: Color) -> tuple[int, int, int]:
 class Painter:
     """A picture in the making: `image` and `light`, both twice the final size, and the palette of `scene`."""
 
-    def __init__(self, scene: Scene, rng: np.random.Generator, size: int):
-        self.scene, self.rng, self.size, self.side = scene, rng, size, 2 * size
+    def __init__(self, scene: Scene, kind: Kind, rng: np.random.Generator, size: int):
+        self.scene, self.kind, self.rng, self.size, self.side = scene, kind, rng, size, 2 * size
         self.image = Image.new("RGB", (self.side, self.side))
         self.light = Image.new("RGB", (self.side, self.side))
         self._pens = ImageDraw.Draw(self.image), ImageDraw.Draw(self.light)
@@ -141,6 +142,7 @@ class Painter:
             np.clip(np.asarray(ambient) * light, 0, 1),
             mix(self.sky_colors[2], self.sky_colors[1], 0.25),
         )
+        self.snowy = kind.snowy or scene.season == "winter"
         self.lit_windows = scene.time in ("night", "sunset") or "dark" in scene.moods
         self.sun = (rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.3))  # where the sun or the moon stands
         self.glow_hues = [np.array(GLOWS[i]) for i in rng.choice(len(GLOWS), 2, replace=False)]
@@ -227,7 +229,7 @@ class Painter:
 
 
 def gradient(colors: Sequence[Color], width: int, height: int) -> Image.Image:
-    """An image shaded from the first colour at the top to the last at the bottom."""
+    """An image shaded from the first color at the top to the last at the bottom."""
     stops = np.linspace(0, 1, len(colors))
     rows = np.stack(
         [np.interp(np.linspace(0, 1, height), stops, [c[i] for c in colors]) for i in range(3)], -1

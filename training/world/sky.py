@@ -19,7 +19,7 @@ def sky(p: Painter, horizon: float) -> None:
     if p.has("milky way"):
         milky_way(p, horizon)
     if p.has("stars"):
-        for _ in range(p.rng.integers(26, 44) if p.scene.kind == "night sky" else p.rng.integers(9, 18)):
+        for _ in range(p.rng.integers(26, 44) if p.kind.starry else p.rng.integers(9, 18)):
             x, y, r = p.uniform(0, 1), p.uniform(0, horizon), p.uniform(0.005, 0.011)
             color = mix(WHITE, p.pick(((0.7, 0.8, 1), (1, 0.9, 0.7), WHITE)), 0.6)
             color = mix(color, p.pick(GLOWS), 0.6) if p.mood("magical") or p.mood("vibrant") else color

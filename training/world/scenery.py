@@ -45,10 +45,9 @@ def leaf_glow(p: Painter) -> np.ndarray | None:
 
 
 def conifer(p: Painter, x: float, foot: float, height: float, far: float) -> None:
-    snowy = p.scene.season == "winter" or p.scene.kind == "snow"
     base = (
         p.vary((0.10, 0.34, 0.22), 0.05)
-        if not (p.scene.tree_color or p.mood("vibrant")) or snowy
+        if not (p.scene.tree_color or p.mood("vibrant")) or p.snowy
         else leaf_color(p)
     )
     glow = leaf_glow(p)
@@ -59,7 +58,7 @@ def conifer(p: Painter, x: float, foot: float, height: float, far: float) -> Non
     for i, part in enumerate((0.10, 0.34, 0.58)):
         low, top, w = foot - part * height, foot - min(1.0, part + 0.44) * height, width * (1 - 0.27 * i)
         p.polygon([(x - w, low), (x + w, low), (x, top)], color * (0.92 + 0.08 * i), light)
-        if snowy:
+        if p.snowy:
             p.polygon(
                 [(x - 0.55 * w, low - 0.16 * height), (x, top), (x + 0.5 * w, low - 0.2 * height)],
                 p.shade((0.95, 0.97, 1), far),
@@ -135,11 +134,7 @@ def house(p: Painter, x: float, foot: float, width: float, far: float = 0.0) -> 
         ),
         far,
     )
-    roof = (
-        (0.95, 0.97, 1.0)
-        if p.scene.season == "winter" or p.scene.kind == "snow"
-        else p.pick(((0.55, 0.2, 0.16), (0.35, 0.25, 0.22)))
-    )
+    roof = (0.95, 0.97, 1.0) if p.snowy else p.pick(((0.55, 0.2, 0.16), (0.35, 0.25, 0.22)))
     h = width * p.uniform(0.5, 0.65)
     p.box(x + 0.22 * width, foot - 1.9 * h, x + 0.36 * width, foot - h, p.shade((0.4, 0.3, 0.28), far))
     p.box(x - width / 2, foot - h, x + width / 2, foot, wall)
