@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from promptflux.files.whole import whole
-from training.loop import pixels
+from training.images import pixels
 from training.world.facts import FACTS
 
 SIDE, FEATURES = 64, 64  # pixels of what it sees; length of the vector that its answers come from

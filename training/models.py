@@ -30,7 +30,7 @@ SCHEDULER = {
 
 
 def new_tokenizer(captions: Iterable[str], vocabulary: int = 2048) -> CLIPTokenizer:
-    """A CLIP tokenizer (lower case, byte-level BPE) whose merges are learnt from `captions`.
+    """A CLIP tokenizer (lower case, byte-level BPE) whose merges are learned from `captions`.
 
     All 256 bytes are in the vocabulary, inside a word and at its end, so any text has tokens.
     """
@@ -98,7 +98,7 @@ def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def new_autoencoder() -> AutoencoderKL:
     """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do.
 
-    It begins as a passage for colours averaged over 8 × 8 pixels. From PyTorch's own initialisation, which
+    It begins as a passage for colors averaged over 8 × 8 pixels. From PyTorch's own initialisation, which
     drowns them in biases, noise and group norms, two cores need a thousand steps to find that passage (PSNR
     20 dB after 1000 steps); from here they pass that point within a hundred.
     """
@@ -129,7 +129,7 @@ def new_autoencoder() -> AutoencoderKL:
 
 
 def _passage(shape: tuple[int, int, int, int], averaging: bool) -> torch.Tensor:
-    """A convolution weight [O, I, k, k] that hands each channel on, at its centre or averaged over the kernel."""
+    """A convolution weight [O, I, k, k] that hands each channel on, at its center or averaged over the kernel."""
     out, into, side, _ = shape
     channels = torch.zeros(out, into)
     both = torch.arange(max(out, into))

@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from promptflux.runtime.job import run
 from training.models import new_scheduler
 
 LARGEST_FILE = 15_000_000  # bytes
@@ -48,25 +49,19 @@ def write_pipeline(
                 raise ValueError(f"{part} has {part.stat().st_size} bytes, more than {LARGEST_FILE}")
 
 
-def main(autoencoder: Path, denoiser: Path, output: Path) -> None:
-    """Write the pipeline folder `output`, with the `words.txt` that the model knows and how it was trained."""
+def main(*, autoencoder: str, denoiser: str, pipeline: str) -> None:
+    """Write the folder `pipeline`, with the `words.txt` that the model knows and how it was trained."""
+    trained, output = Path(denoiser), Path(pipeline)
     write_pipeline(
-        CLIPTokenizer.from_pretrained(denoiser / "tokenizer"),
-        CLIPTextModel.from_pretrained(denoiser / "text_encoder"),
+        CLIPTokenizer.from_pretrained(trained / "tokenizer"),
+        CLIPTextModel.from_pretrained(trained / "text_encoder"),
         AutoencoderKL.from_pretrained(autoencoder),
-        UNet2DConditionModel.from_pretrained(denoiser / "unet"),
+        UNet2DConditionModel.from_pretrained(trained / "unet"),
         output,
     )
     for name in ("words.txt", "training.json"):
-        shutil.copy(denoiser / name, output)
+        shutil.copy(trained / name, output)
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            autoencoder=Path(snakemake.input.autoencoder),
-            denoiser=Path(snakemake.input.denoiser),
-            output=Path(snakemake.output[0]),
-        )
+    run(main, snakemake)

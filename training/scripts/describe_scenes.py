@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
+from promptflux.runtime.job import run
+from training.world.labels import LABELS
+
 CARD = """---
 license: mit
 library_name: diffusers
@@ -17,12 +20,12 @@ language: en
 
 # scenes: a text-to-image model of {size_mb:.0f} MB
 
-Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in less than a second an image. It is a Stable
+Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in less than a second per image. It is a Stable
 Diffusion pipeline in small: CLIP tokenizer and text model ({text_encoder:.1f} M parameters), U-Net ({unet:.1f} M) and
 AutoencoderKL ({vae:.1f} M), trained from nothing on scenes that promptflux draws itself. No photograph, no
 foreign picture and no foreign weights went into it.
 
-![Images of prompts that training never saw, a row for each kind of scene](samples.png)
+![Images of prompts that training never saw, one row per kind of scene](samples.png)
 
 ```python
 from diffusers import DiffusionPipeline
@@ -33,11 +36,10 @@ pipeline("a serene sunset over a futuristic city", num_inference_steps={steps}, 
 
 ## What it knows
 
-Ten kinds of scene (forest, city, mountains, ocean, desert, meadow, lake, volcano, snow, night sky) by day, at sunrise,
-at sunset and at night; clouds, fog, rain, thunderstorms, falling snow; the four seasons; vibrant, magical, glowing,
-serene, futuristic, dark, dreamy, black-and-white and vintage moods; colours of trees, flowers and skies; and things such as
+{kinds}: scenes by day, at sunrise, at sunset and at night; clouds, fog, rain, thunderstorms, falling snow; the four seasons; vibrant, magical, glowing,
+serene, futuristic, dark, dreamy, black-and-white and vintage moods; colors of trees, flowers and skies; and things such as
 the sun, the moon, stars, birds, balloons, rainbows, houses, paths, rivers, bridges, boats, lighthouses, palms, cacti,
-pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all of its words.
+pyramids, castles, windmills, snowmen. `training/world` has all of its words.
 
 ## Limits
 
@@ -50,7 +52,7 @@ pyramids, castles, windmills, snowmen. `scripts/promptflux/captions.py` has all 
 
 ## Training
 
-`snakemake --cores all train_scenes`, on {machines}:
+`snakemake -s training/Snakefile --cores all scenes`, on {machines}:
 
 - the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min);
 - the text model until it tells what a caption says;
@@ -62,7 +64,7 @@ DPM-Solver++: its fresh noise in each step mends what a small network gets wrong
 
 ## Measured
 
-`snakemake --cores all evaluate_scenes`: {images} images of {prompts} prompts that training never saw, {steps} steps, guidance {guidance:g},
+`snakemake -s training/Snakefile --cores all evaluate`: {images} images of {prompts} prompts that training never saw, {steps} steps, guidance {guidance:g},
 judged by a CNN that was trained on drawings alone.
 
 | what | images | the judge on unseen drawings |
@@ -87,10 +89,9 @@ def parameters(weights: Path) -> float:
         return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()) / 1e6  # noqa: SIM118
 
 
-def main(
-    pipeline: Path, evaluation: Path, plot: Path, samples: Path, output: Path
-) -> None:  # fmt: skip
-    """Copy the `pipeline` folder to `output` and put the card (README.md) and its two pictures into it."""
+def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str) -> None:
+    """Copy the `pipeline` folder to `scenes` and put the card (README.md) and its two pictures into it."""
+    output = Path(scenes)
     shutil.copytree(pipeline, output, dirs_exist_ok=True)
     shutil.copy(plot, output / "evaluation.png")
     shutil.copy(samples, output / "samples.png")
@@ -101,12 +102,13 @@ def main(
         )
         for go in trained["denoiser"]
     ]
-    measured = json.loads(evaluation.read_text(encoding="utf-8"))
+    measured = json.loads(Path(evaluation).read_text(encoding="utf-8"))
     judge = measured["judge_on_drawings"]
     weights = {path.parent.name: path for path in output.glob("*/*.safetensors")}
     card = CARD.format(
         size_mb=sum(part.stat().st_size for part in weights.values()) / 1e6,
         **{part: parameters(path) for part, path in weights.items()},
+        kinds=", ".join(LABELS).capitalize(),
         vae_steps=trained["autoencoder"]["steps"],
         vae_minutes=trained["autoencoder"]["seconds"] / 60,
         goes=",\n  then ".join(goes),
@@ -127,13 +129,4 @@ def main(
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            pipeline=Path(snakemake.input.pipeline),
-            evaluation=Path(snakemake.input.evaluation),
-            plot=Path(snakemake.input.plot),
-            samples=Path(snakemake.input.samples),
-            output=Path(snakemake.output[0]),
-        )
+    run(main, snakemake)

@@ -1,13 +1,12 @@
 """Draw the pictures that the autoencoder, the denoiser and the classifiers learn from."""
 
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, progress
-from training.world.scenes import draw
+from promptflux.runtime.job import note, progress, run
+from training.world.drawing import draw
 
 
 def pixels_of(numbered: tuple[int, int]) -> np.ndarray:
@@ -16,30 +15,21 @@ def pixels_of(numbered: tuple[int, int]) -> np.ndarray:
     return np.asarray(draw(seed, size)[0])
 
 
-def main(output: Path, count: int, first_seed: int, size: int, cores: int) -> None:
-    """Write drawings `first_seed` to `first_seed + count - 1` as one uint8 array [count, size, size, 3] (.npy).
+def main(*, drawings: str, number: int, first_seed: int, size: int, threads: int) -> None:
+    """Write drawings `first_seed` to `first_seed + number - 1` as one uint8 array [number, size, size, 3] (.npy).
 
-    What a drawing shows need not be stored: `sample_scene(default_rng(seed))` says it again.
+    What a drawing shows need not be stored: `scene_of(seed)` says it again.
     """
-    numbered = ((seed, size) for seed in range(first_seed, first_seed + count))
-    with whole(output) as partial, get_context("spawn").Pool(cores) as pool:
-        drawings = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, size, size, 3))
+    numbered = ((seed, size) for seed in range(first_seed, first_seed + number))
+    with whole(drawings) as partial, get_context("spawn").Pool(threads) as pool:
+        pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (number, size, size, 3))
         for i, pixels in enumerate(
-            progress(pool.imap(pixels_of, numbered, chunksize=64), "drawing", "drawing", count)
+            progress(pool.imap(pixels_of, numbered, chunksize=64), "drawing", "drawing", number)
         ):
-            drawings[i] = pixels
-        drawings.flush()
-    note(f"{count} drawings of {size} × {size}, seeds from {first_seed}: {output}")
+            pictures[i] = pixels
+        pictures.flush()
+    note(f"{number} drawings of {size} × {size}, seeds from {first_seed}: {drawings}")
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            output=Path(snakemake.output[0]),
-            count=snakemake.params.drawings,
-            first_seed=snakemake.params.first_seed,
-            size=snakemake.params.size,
-            cores=snakemake.threads,
-        )
+    run(main, snakemake)

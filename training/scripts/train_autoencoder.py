@@ -1,7 +1,6 @@
 """Train the autoencoder of models/scenes on drawings: 128 × 128 pixels to 8 × 16 × 16 latents and back."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from promptflux.files.whole import sha256_of_file, whole
-from promptflux.runtime.job import note, progress
-from training.loop import (
-    Average,
-    device,
-    edges,
-    half_precision,
-    learning_rate,
-    load_checkpoint,
-    loss_curve,
-    machine,
-    measure,
-    pixels,
-    save_checkpoint,
-)
+from promptflux.runtime.job import note, run
+from training.curve import loss_curve
+from training.hardware import device, half_precision, machine
+from training.images import edges, pixels, reconstruction
+from training.loop import Training, checkpoint_of, running_average, train
 from training.models import new_autoencoder
 
 SETTINGS = {
@@ -43,9 +33,8 @@ SETTINGS = {
 }
 
 
-def batch(drawings: np.ndarray, step: int, settings: dict) -> torch.Tensor:
+def batch(drawings: np.ndarray, step: int, rng: np.random.Generator, settings: dict) -> torch.Tensor:
     """Batch number `step`: mirrored at random, crops first and whole drawings later."""
-    rng = np.random.default_rng((settings["seed"], step))
     full = step >= settings["crop_steps"]
     chosen = rng.integers(len(drawings), size=settings["full_batch" if full else "crop_batch"])
     side = drawings.shape[1] if full else settings["crop"]
@@ -82,93 +71,75 @@ def loss_of(decoded: torch.Tensor, images: torch.Tensor, settings: dict) -> torc
 
 
 def main(
-    drawings: Path,
-    held_out: Path,
-    output: Path,
-    curve: Path,
-    checkpoint: Path,
+    *,
+    drawings: str,
+    held_out: str,
+    model: str,
+    curve: str,
+    checkpoints: str,
     scale: float = 1.0,
+    code: str = "",
 ) -> None:
-    """Train on `drawings` (.npy) and write the model folder `output` with `metrics.json`, and the loss `curve`.
+    """Train on `drawings` (.npy) and write the folder `model` with `metrics.json`, and the loss `curve`.
 
-    `scale` multiplies the number of steps. After a kill, training goes on from `checkpoint`.
+    held_out: drawings (.npy) to measure it on. checkpoints: a folder for what a killed training goes on from.
+    scale: multiplies the number of steps. code: a digest of it; what other code learned is no start.
     """
     settings = {
         **SETTINGS,
         "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
         "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
-        "drawings": sha256_of_file(drawings),
     }
-    steps = settings["crop_steps"] + settings["full_steps"]
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     torch.manual_seed(settings["seed"])
-    model = new_autoencoder().to(device(), memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=1e-4)
-    average, losses, start, seconds = Average(model, settings["average"]), [], 0, 0.0
-    state = load_checkpoint(checkpoint, settings)
-    if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values, losses, start, seconds = (
-            state["average"],
-            state["losses"],
-            state["step"],
-            state["seconds"],
-        )
+    autoencoder = new_autoencoder().to(device(), memory_format=torch.channels_last)
 
-    begun = time.monotonic()
-    for step in progress(range(start, steps), "autoencoder", "step"):
-        torch.manual_seed(settings["seed"] * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, settings["learning_rate"], settings["warmup"])
-        wanted = batch(images, step, settings).to(model.device, memory_format=torch.channels_last)
-        with half_precision(model.device):
-            latents = model.encode(wanted).latent_dist.mean.float()
+    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
+        wanted = batch(images, step, rng, settings).to(device(), memory_format=torch.channels_last)
+        with half_precision(wanted.device):
+            latents = autoencoder.encode(wanted).latent_dist.mean.float()
+            shown = latents
             if step % settings["half_size_every"] == 0:
                 shown, wanted = half_size(latents, wanted)
-            else:
-                shown = latents
-            decoded = model.decode(noisy(shown, settings["latent_noise"])).sample.float()
-        loss = loss_of(decoded, wanted, settings) + settings["shrink_weight"] * latents.square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        average.update(model, step)
-        losses.append(float(loss.detach()))
-        if (step + 1) % settings["checkpoint_every"] == 0 or step + 1 == steps:
-            save_checkpoint(
-                checkpoint, settings=settings, step=step + 1, model=model.state_dict(), optimizer=optimizer.state_dict(),
-                average=average.values, losses=losses, seconds=seconds + time.monotonic() - begun,
-            )  # fmt: skip
+            decoded = autoencoder.decode(noisy(shown, settings["latent_noise"])).sample.float()
+        return loss_of(decoded, wanted, settings) + settings["shrink_weight"] * latents.square().mean()
 
-    seconds += time.monotonic() - begun
-    model.load_state_dict(average.values)
-    figures = {
-        **measure(model.eval(), unseen),
-        "steps": steps,
-        "seconds": round(seconds),
+    training = Training(
+        name="autoencoder",
+        module=autoencoder,
+        optimizer=torch.optim.AdamW(
+            autoencoder.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-4
+        ),
+        steps=settings["crop_steps"] + settings["full_steps"],
+        warmup=settings["warmup"],
+        seeds=(settings["seed"],),
+        clipped=list(autoencoder.parameters()),
+        average=running_average(autoencoder, settings["average"]),
+        checkpoint=checkpoint_of(
+            "autoencoder", checkpoints, {**settings, "drawings": sha256_of_file(drawings), "code": code}
+        ),
+        checkpoint_every=settings["checkpoint_every"],
+    )
+    training.resume()
+    train(training, loss_of_step)
+
+    autoencoder.load_state_dict(training.average.module.state_dict())
+    metrics = {
+        **reconstruction(autoencoder.eval(), unseen),
+        "steps": training.steps,
+        "seconds": round(training.seconds),
         "machine": machine(),
     }
-    model.register_to_config(scaling_factor=round(1 / figures["latent_std"], 5))
-    model.save_pretrained(output)
-    loss_curve({"autoencoder": losses}, "Training of the autoencoder", curve)
-    with whole(Path(output) / "metrics.json") as partial:
-        partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    autoencoder.register_to_config(scaling_factor=round(1 / metrics["latent_std"], 5))
+    autoencoder.save_pretrained(model)
+    loss_curve({"autoencoder": training.losses}, "Training of the autoencoder", curve)
+    with whole(Path(model) / "metrics.json") as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     note(
-        f"autoencoder: {figures['psnr_db']:.1f} dB on {len(unseen)} unseen drawings after {steps} steps in {seconds / 60:.0f} min"
+        f"autoencoder: {metrics['psnr_db']:.1f} dB on {len(unseen)} unseen drawings "
+        f"after {training.steps} steps in {training.seconds / 60:.0f} min"
     )
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            drawings=Path(snakemake.input.drawings),
-            held_out=Path(snakemake.input.held_out),
-            output=Path(snakemake.output.model),
-            curve=Path(snakemake.output.curve),
-            checkpoint=Path(snakemake.params.checkpoint),
-            scale=snakemake.params.scale,
-        )
+    run(main, snakemake)

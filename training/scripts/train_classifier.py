@@ -1,11 +1,8 @@
 """Train a classifier of scenes on drawings, and on drawings that went through the autoencoder."""
 
 import json
-import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 
-import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,13 +11,16 @@ from torch import nn
 
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import load_spec
-from promptflux.classifiers.weights import FORMAT, load_weights, weights_digest
+from promptflux.classifiers.weights import load_weights, save_weights
 from promptflux.files.whole import whole
 from promptflux.images.fitting import fitted, tensor
 from promptflux.images.inputs import InputSpec
-from promptflux.runtime.job import note, progress
-from training.loop import device, half_precision, learning_rate, loss_curve, seed_of
-from training.world.scenes import LABELS, sample_scene
+from promptflux.runtime.job import note, run
+from training.curve import loss_curve
+from training.hardware import device, half_precision
+from training.loop import Training, seed_of, train
+from training.world.labels import LABELS
+from training.world.sampling import scene_of
 
 SETTINGS = {
     "cnn28": {"seed": 28, "steps": 2600, "batch": 128, "learning_rate": 2e-3, "weight_decay": 0.02},
@@ -30,13 +30,14 @@ SETTINGS = {
 FINE = 0.3  # of the learning rate when a training goes on from trained weights, which large steps would shake
 DECODED = 0.25  # the share of training images that went through the autoencoder
 CALIBRATION = 1000  # drawings kept from training, to set the temperature of the softmax
+WARMUP = 100  # steps
 HALF_PRECISION = 1_000_000  # larger weights are stored as float16, which keeps a file below 15 MB
 
 
-def initialise(network: Network, images: torch.Tensor) -> None:
-    """He et al.'s initialisation (arXiv:1502.01852), the first layer as if it saw `images` with mean 0 and spread 1.
+def initialize(network: Network, images: torch.Tensor) -> None:
+    """He et al.'s initialization (arXiv:1502.01852), the first layer as if it saw `images` with mean 0 and spread 1.
 
-    From PyTorch's own initialisation, networks without batch normalisation learn several times more slowly.
+    From PyTorch's own initialization, networks without batch normalization learn several times more slowly.
     """
     layers = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     for layer in layers:
@@ -49,9 +50,7 @@ def initialise(network: Network, images: torch.Tensor) -> None:
 
 def kinds(first_seed: int, count: int) -> torch.Tensor:
     """The kind of scene, as its place in LABELS, of `count` drawings from `first_seed` on."""
-    return torch.tensor(
-        [LABELS.index(sample_scene(np.random.default_rng(first_seed + i)).kind) for i in range(count)]
-    )
+    return torch.tensor([LABELS.index(scene_of(first_seed + i).kind) for i in range(count)])
 
 
 def disturbed(pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
@@ -82,18 +81,13 @@ def tensors(pictures: list[Image.Image], spec: InputSpec) -> torch.Tensor:
 @torch.no_grad()
 def logits_of(network: Network, drawings: np.ndarray) -> torch.Tensor:
     """Logits [N, K] of undisturbed drawings, uint8 [N, H, W, 3]."""
-    parameter = next(network.parameters())
+    place = next(network.parameters()).device
     network.eval()
-    return torch.cat(
-        [
-            network(
-                tensors(
-                    [Image.fromarray(pixels) for pixels in drawings[first : first + 64]], network.spec.input
-                ).to(parameter.device)
-            ).cpu()
-            for first in range(0, len(drawings), 64)
-        ]
-    )
+    logits = []
+    for first in range(0, len(drawings), 64):
+        pictures = [Image.fromarray(pixels) for pixels in drawings[first : first + 64]]
+        logits.append(network(tensors(pictures, network.description.input).to(place)).cpu())
+    return torch.cat(logits)
 
 
 def temperature_of(logits: torch.Tensor, wanted: torch.Tensor) -> float:
@@ -103,7 +97,10 @@ def temperature_of(logits: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 def calibration_error(logits: torch.Tensor, wanted: torch.Tensor, bins: int = 15) -> float:
-    """Expected calibration error: |confidence − accuracy| over `bins` equal bins of confidence, weighted by their size."""
+    """Expected calibration error: |confidence − accuracy| over `bins` equal bins of confidence, weighted by their size.
+
+    torchmetrics has it too; it is not worth a dependency for these lines.
+    """
     confidence, predicted = logits.softmax(1).max(1)
     where = (confidence * bins).long().clamp(max=bins - 1)
     gaps = [
@@ -117,33 +114,28 @@ def calibration_error(logits: torch.Tensor, wanted: torch.Tensor, bins: int = 15
     return sum(gaps)
 
 
-def save_weights(path: Path, weights: Mapping[str, np.ndarray], classifier: str) -> None:
-    """Write the weights file; large arrays as float16, whose values are the weights from then on."""
-    stored = {
-        name: array.astype("<f2" if array.size > HALF_PRECISION else "<f4") for name, array in weights.items()
-    }
-    with whole(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["classifier"] = classifier
-        file.attrs["weights_sha256"] = weights_digest(stored)
-        for name, array in stored.items():
-            file.create_dataset(name, data=array, track_times=False)
-
-
 def main(
-    spec: Path, drawings: Path, held_out: Path, decoded: Path, first_seeds: tuple[int, int], weights: Path, figures: Path, curve: Path,
-    scale: float = 1.0, start: Path | None = None,
-) -> None:  # fmt: skip
+    *,
+    spec: str,
+    drawings: str,
+    held_out: str,
+    decoded: str,
+    first_seeds: Sequence[int],
+    weights: str,
+    figures: str,
+    curve: str,
+    scale: float = 1.0,
+    start: str | None = None,
+) -> None:
     """Train the network of `spec`; write its `weights` (.h5), its `figures` on held-out drawings (.json) and the loss `curve`.
 
-    `first_seeds` are those of `drawings` and `held_out`; `decoded` holds the first of `drawings` as the
-    autoencoder gives them back. `scale` multiplies the number of steps. `start`: a weights file (.h5) to go on from,
-    instead of from nothing.
+    decoded: the first of `drawings` as the autoencoder gives them back. first_seeds: those of `drawings` and of
+    `held_out`. scale: multiplies the number of steps. start: a weights file (.h5) to go on from, instead of from
+    nothing.
     """
     classifier = load_spec(spec, weights_exist=False)
     settings = SETTINGS[classifier.name]
     seed = seed_of(settings["seed"], start)
-    peak = settings["learning_rate"] * (FINE if start else 1.0)
     steps = max(2, round(settings["steps"] * scale))
     images, soft, unseen = (np.load(path, mmap_mode="r") for path in (drawings, decoded, held_out))
     calibration = min(CALIBRATION, len(images) // 8)
@@ -156,28 +148,31 @@ def main(
     if start:
         network.load(load_weights(start, classifier))
     else:
-        initialise(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings["weight_decay"])
-    losses, begun = [], time.monotonic()
+        initialize(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
     network.train()
-    for step in progress(range(steps), classifier.name, "step"):
-        rng = np.random.default_rng((seed, step))
-        torch.manual_seed(seed * 1_000_003 + step)
+
+    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
         sources = [soft if rng.random() < DECODED else known for _ in range(settings["batch"])]
         chosen = [int(rng.integers(len(source))) for source in sources]
-        batch = tensors(
-            [disturbed(source[i], rng) for source, i in zip(sources, chosen, strict=True)], classifier.input
-        )
-        batch = batch.to(device(), memory_format=torch.channels_last)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, peak, min(100, steps // 2))
+        pictures = [disturbed(source[i], rng) for source, i in zip(sources, chosen, strict=True)]
+        batch = tensors(pictures, classifier.input).to(device(), memory_format=torch.channels_last)
         with half_precision(batch.device):
             logits = network(batch)
-        loss = F.cross_entropy(logits.float(), labels[chosen].to(batch.device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+        return F.cross_entropy(logits.float(), labels[chosen].to(batch.device))
+
+    training = Training(
+        name=classifier.name,
+        module=network,
+        optimizer=torch.optim.AdamW(
+            network.parameters(),
+            lr=settings["learning_rate"] * (FINE if start else 1.0),
+            weight_decay=settings["weight_decay"],
+        ),
+        steps=steps,
+        warmup=min(WARMUP, steps // 2),
+        seeds=(seed,),
+    )
+    train(training, loss_of_step)
 
     # The temperature goes into the last layer: the softmax of the finished network is the calibrated one.
     temperature = temperature_of(logits_of(network, kept), labels[-calibration:])
@@ -198,30 +193,21 @@ def main(
         },
         "temperature": round(temperature, 3),
         "steps": steps,
-        "seconds": round(time.monotonic() - begun),
+        "seconds": round(training.seconds),
     }
-    save_weights(weights, network.weights(), classifier.name)
-    loss_curve({classifier.name: losses}, f"Training of {classifier.name}", curve)
+    stored = {
+        name: array.astype(np.float16) if array.size > HALF_PRECISION else array
+        for name, array in network.weights().items()
+    }
+    save_weights(weights, stored, classifier.name)
+    loss_curve({classifier.name: training.losses}, f"Training of {classifier.name}", curve)
     with whole(figures) as partial:
         partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     note(
-        f"{classifier.name}: {measured['accuracy']:.1%} of {len(unseen)} held-out drawings, calibration error {measured['calibration_error']:.1%}"
+        f"{classifier.name}: {measured['accuracy']:.1%} of {len(unseen)} held-out drawings, "
+        f"calibration error {measured['calibration_error']:.1%}"
     )
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            spec=Path(snakemake.input.spec),
-            drawings=Path(snakemake.input.drawings),
-            held_out=Path(snakemake.input.held_out),
-            decoded=Path(snakemake.input.decoded),
-            first_seeds=tuple(snakemake.params.first_seeds),
-            weights=Path(snakemake.output.weights),
-            figures=Path(snakemake.output.figures),
-            curve=Path(snakemake.output.curve),
-            scale=snakemake.params.scale,
-            start=Path(snakemake.input.start) if snakemake.input.start else None,
-        )
+    run(main, snakemake)

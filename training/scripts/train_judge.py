@@ -1,21 +1,20 @@
 """Train the judge of generated images on drawings alone, and measure it on drawings that it never saw."""
 
 import json
-import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, progress
+from promptflux.runtime.job import note, run
+from training.hardware import device, half_precision
 from training.judge import Judge, judged, save_judge, seen
-from training.loop import device, half_precision, learning_rate
+from training.loop import Training, train
 from training.world.facts import FACTS, facts_of_drawings, places_of
 
-SETTINGS = {"seed": 4, "steps": 2000, "batch": 96, "learning_rate": 2e-3, "weight_decay": 0.02}
+SETTINGS = {"seed": 4, "steps": 2000, "batch": 96, "learning_rate": 2e-3, "warmup": 100, "weight_decay": 0.02}
 
 
 def disturbed(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -46,71 +45,67 @@ def shares_right(logits: torch.Tensor, facts: torch.Tensor) -> dict[str, float]:
 
 
 def main(
-    drawings: Path,
-    held_out: Path,
-    first_seeds: tuple[int, int],
-    output: Path,
-    figures: Path,
+    *,
+    drawings: str,
+    held_out: str,
+    first_seeds: Sequence[int],
+    judge: str,
+    figures: str,
     scale: float = 1.0,
 ) -> None:
-    """Train on `drawings` (.npy); write the weights `output` (.safetensors) and `figures` on `held_out` (.json).
+    """Train on `drawings` (.npy); write the weights `judge` (.safetensors) and `figures` on `held_out` (.json).
 
-    `first_seeds` are those of `drawings` and `held_out`; `scale` multiplies the number of steps.
+    first_seeds: those of `drawings` and of `held_out`. scale: multiplies the number of steps.
     """
-    settings = {**SETTINGS, "steps": max(2, round(SETTINGS["steps"] * scale))}
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     facts, unseen_facts = (
         torch.from_numpy(facts_of_drawings(seed, len(part)))
         for seed, part in zip(first_seeds, (images, unseen), strict=True)
     )
-    torch.manual_seed(settings["seed"])
-    judge = Judge().to(device(), memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=settings["weight_decay"])
-    begun = time.monotonic()
-    for step in progress(range(settings["steps"]), "judge", "step"):
-        rng = np.random.default_rng((settings["seed"], step))
-        torch.manual_seed(settings["seed"] * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings["steps"], settings["learning_rate"], 100)
-        chosen = np.sort(rng.integers(len(images), size=settings["batch"]))
+    torch.manual_seed(SETTINGS["seed"])
+    network = Judge().to(device(), memory_format=torch.channels_last)
+
+    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
+        chosen = np.sort(rng.integers(len(images), size=SETTINGS["batch"]))
         shown = disturbed(seen(images[chosen]), rng).to(device(), memory_format=torch.channels_last)
         with half_precision(shown.device):
-            logits = judge(shown)
+            logits = network(shown)
         wanted = facts[chosen].to(shown.device)
-        loss = sum(
+        loss = sum(  # one kind, one time and one weather is always so
             F.cross_entropy(logits[:, places].float(), wanted[:, places].argmax(1))
             for places in map(places_of, ("kind", "time", "weather"))
         ) + 20 * F.binary_cross_entropy_with_logits(logits.float(), wanted)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
-        optimizer.step()
+        return loss
 
-    judge.cpu()
-    _, logits = judged(judge, unseen)
+    training = Training(
+        name="judge",
+        module=network,
+        optimizer=torch.optim.AdamW(
+            network.parameters(), lr=SETTINGS["learning_rate"], weight_decay=SETTINGS["weight_decay"]
+        ),
+        steps=max(2, round(SETTINGS["steps"] * scale)),
+        warmup=SETTINGS["warmup"],
+        seeds=(SETTINGS["seed"],),
+        clipped=list(network.parameters()),
+    )
+    train(training, loss_of_step)
+
+    network.cpu()
+    _, logits = judged(network, unseen)
     measured = {
         "held_out_drawings": len(unseen),
         **{name: round(share, 4) for name, share in shares_right(logits, unseen_facts).items()},
-        "steps": settings["steps"],
-        "seconds": round(time.monotonic() - begun),
+        "steps": training.steps,
+        "seconds": round(training.seconds),
     }
-    save_judge(judge, output)
+    save_judge(network, judge)
     with whole(figures) as partial:
         partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     note(
-        f"judge: of {len(unseen)} unseen drawings {measured['kind']:.1%} of the kinds, {measured['time']:.1%} of the times of day"
+        f"judge: of {len(unseen)} unseen drawings {measured['kind']:.1%} of the kinds, "
+        f"{measured['time']:.1%} of the times of day"
     )
 
 
 if "snakemake" in globals():
-    from promptflux.runtime.job import job
-
-    with job(snakemake):
-        main(
-            drawings=Path(snakemake.input.drawings),
-            held_out=Path(snakemake.input.held_out),
-            first_seeds=tuple(snakemake.params.first_seeds),
-            output=Path(snakemake.output.judge),
-            figures=Path(snakemake.output.figures),
-            scale=snakemake.params.scale,
-        )
+    run(main, snakemake)
