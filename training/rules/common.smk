@@ -18,10 +18,12 @@ from promptflux.runtime.code import python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.schema import Schema
 
-if problems := Schema(str(TRAINING / "config")).problems(config, "config"):
+# The settings, with numbers and true or false read from the text that --config gives.
+SCHEMA = Schema(str(TRAINING / "config"))
+SETTINGS = SCHEMA.typed(config)
+if problems := SCHEMA.problems(SETTINGS, "config"):
     sys.exit("\n".join(["The training cannot start.", *problems]))
-
-SCALE, FROM_EMBEDDED, THREADS = config["scale"], config["from_embedded"], config["threads"]
+SCALE, FROM_EMBEDDED, THREADS = SETTINGS["scale"], SETTINGS["from_embedded"], SETTINGS["threads"]
 
 TRAIN = "../envs/train.yaml"
 MODELS = REPOSITORY / "models"

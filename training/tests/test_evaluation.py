@@ -3,18 +3,22 @@
 import json
 import shutil
 
-import evaluate_scenes
+import describe_scenes
 import numpy as np
 import pytest
 import torch
 from support.workflow import WORKFLOW
 
+from training import evaluation
 from training.judge import Judge, judged, load_judge, save_judge
 from training.world.captions import caption
+from training.world.drawing import draw
 from training.world.facts import FACTS, facts_of, facts_of_drawings, places_of
-from training.world.scenes import LABELS, TIMES, Scene, draw, sample_scene
+from training.world.labels import LABELS
+from training.world.sampling import sample_scene
+from training.world.scene import TIMES, Scene
 
-TABLE = WORKFLOW / "scripts/promptflux/judged_prompts.tsv"
+TABLE = WORKFLOW / "training/judged_prompts.tsv"
 
 
 def logits_of(*scenes: Scene) -> torch.Tensor:
@@ -23,7 +27,7 @@ def logits_of(*scenes: Scene) -> torch.Tensor:
 
 
 def test_the_prompts_name_facts_and_every_kind_and_time():
-    asked = evaluate_scenes.asked_prompts(TABLE)
+    asked = evaluation.asked_prompts(TABLE)
     assert all(fact in FACTS for one in asked for fact in one.facts.items())
     assert {one.facts["kind"] for one in asked} == set(LABELS)
     assert {one.facts.get("time") for one in asked} == {*TIMES, None}
@@ -33,14 +37,14 @@ def test_the_prompts_name_facts_and_every_kind_and_time():
 
 def test_no_caption_of_the_training_is_a_prompt_of_the_evaluation():
     rng = np.random.default_rng(0)
-    prompts = {one.prompt.lower() for one in evaluate_scenes.asked_prompts(TABLE)}
+    prompts = {one.prompt.lower() for one in evaluation.asked_prompts(TABLE)}
     assert not prompts & {caption(sample_scene(rng), rng).lower() for _ in range(20_000)}
 
 
 def test_shares_count_kinds_times_and_all_three():
     asked = [
-        evaluate_scenes.Asked("misty night forest", {"kind": "forest", "time": "night", "weather": "misty"}),
-        evaluate_scenes.Asked("a lake with the moon", {"kind": "lake", "things": "moon"}),
+        evaluation.Asked("misty night forest", {"kind": "forest", "time": "night", "weather": "misty"}),
+        evaluation.Asked("a lake with the moon", {"kind": "lake", "things": "moon"}),
     ]
     logits = logits_of(
         Scene("forest", "night", "misty"),
@@ -48,7 +52,7 @@ def test_shares_count_kinds_times_and_all_three():
         Scene("lake", "night", things=("moon",)),
         Scene("ocean", "night"),
     )
-    assert evaluate_scenes.shares(asked, logits) == {
+    assert evaluation.shares(asked, logits) == {
         "kind": 0.75,
         "time": 0.5,
         "third": 0.75,
@@ -59,9 +63,9 @@ def test_shares_count_kinds_times_and_all_three():
 
 def test_the_bound_of_the_third_fact_counts_drawings_of_the_kind_that_show_it():
     asked = [
-        evaluate_scenes.Asked("lake, moon", {"kind": "lake", "things": "moon"}),
-        evaluate_scenes.Asked("a castle", {"kind": "mountains", "things": "castle"}),  # in no drawing
-        evaluate_scenes.Asked("a city", {"kind": "city"}),
+        evaluation.Asked("lake, moon", {"kind": "lake", "things": "moon"}),
+        evaluation.Asked("a castle", {"kind": "mountains", "things": "castle"}),  # in no drawing
+        evaluation.Asked("a city", {"kind": "city"}),
     ]
     shown = [
         Scene("lake", "night", things=("moon",)),
@@ -71,22 +75,22 @@ def test_the_bound_of_the_third_fact_counts_drawings_of_the_kind_that_show_it():
     ]
     taken_for = [shown[0], Scene("lake", "night"), shown[0], Scene("ocean", "night")]
     facts = np.array([facts_of(scene) for scene in shown], np.float32)
-    assert evaluate_scenes.third_on_drawings(asked, logits_of(*taken_for), facts) == 0.5
-    assert np.isnan(evaluate_scenes.third_on_drawings(asked[1:], logits_of(*taken_for), facts))
+    assert evaluation.third_on_drawings(asked, logits_of(*taken_for), facts) == 0.5
+    assert np.isnan(evaluation.third_on_drawings(asked[1:], logits_of(*taken_for), facts))
 
 
 def test_frechet_distance_of_normal_features():
     rng = torch.Generator().manual_seed(0)
     one = torch.randn(20_000, 4, generator=rng)
-    assert evaluate_scenes.frechet(one, one) == pytest.approx(0, abs=1e-6)
+    assert evaluation.frechet(one, one) == pytest.approx(0, abs=1e-6)
     # Between N(0, 1) and N(3, 2²) in four dimensions: 4 · 3² + 4 · (2 − 1)².
     other = 3 + 2 * torch.randn(20_000, 4, generator=rng)
-    assert evaluate_scenes.frechet(one, other) == pytest.approx(40, rel=0.03)
+    assert evaluation.frechet(one, other) == pytest.approx(40, rel=0.03)
 
 
 def test_distances_are_between_the_images_of_one_prompt():
     black, white = np.zeros((128, 128, 3), np.uint8), np.full((128, 128, 3), 255, np.uint8)
-    assert evaluate_scenes.distances(np.stack([black, white, white, white]), 2).tolist() == [1.0, 0.0]
+    assert evaluation.distances(np.stack([black, white, white, white]), 2).tolist() == [1.0, 0.0]
 
 
 def test_facts_of_drawings_are_those_of_their_seeds():
@@ -110,8 +114,6 @@ def test_a_judge_is_the_same_from_its_file(tmp_path):
 
 def test_the_model_card_holds_what_was_measured(tmp_path):
     """Each figure of the card is the evaluation's."""
-    import describe_scenes
-
     model = tmp_path / "pipeline"
     shutil.copytree(WORKFLOW / "models/scenes", model)
     go = {"drawings": 7, "steps": 5678, "seconds": 600, "batch": 64, "machine": "a laptop"}
@@ -130,11 +132,11 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
     for name in ("plot.png", "samples.png"):
         (tmp_path / name).write_bytes(b"")
     describe_scenes.main(
-        pipeline=model,
-        evaluation=tmp_path / "evaluation.json",
-        plot=tmp_path / "plot.png",
-        samples=tmp_path / "samples.png",
-        output=tmp_path / "scenes",
+        pipeline=str(model),
+        evaluation=str(tmp_path / "evaluation.json"),
+        plot=str(tmp_path / "plot.png"),
+        samples=str(tmp_path / "samples.png"),
+        scenes=str(tmp_path / "scenes"),
     )
     card = (tmp_path / "scenes/README.md").read_text()
     for figure in (
@@ -148,6 +150,7 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
         "99.5%",
         "1.25",
         "0 of 150",
+        "Forest, city, mountains,",
     ):
         assert figure in card, figure
     assert "{" not in card.replace("{scale", "")

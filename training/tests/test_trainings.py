@@ -1,0 +1,267 @@
+"""The trainings: a few steps of each give the losses and the weights that they gave before, and more.
+
+PYTHONPATH=scripts:tests:.:training/scripts python training/tests/test_trainings.py    # makes the golden file anew, after a change that is meant
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import train_autoencoder
+import train_classifier
+import train_denoiser
+import train_judge
+from safetensors.torch import load_file
+from support.workflow import WORKFLOW
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_weights
+from training import loop, words
+from training.hardware import machine
+from training.models import new_scheduler
+from training.world.drawing import draw
+from training.world.scene import Scene
+
+GOLDEN = Path(__file__).parent / "golden/trainings.json"
+EMBEDDED = WORKFLOW / "models/scenes"
+CNN32 = WORKFLOW / "models/classifiers/cnn32.yaml"
+FIRST_SEEDS = (0, 1_000_000)
+
+# So few and so small steps that all trainings take seconds.
+SMALL = (
+    (train_autoencoder.SETTINGS, {"crop_steps": 4, "full_steps": 3, "crop_batch": 4, "full_batch": 2, "warmup": 2}),
+    (train_denoiser.SETTINGS, {"vocabulary_captions": 300, "steps": 5, "batch": 8, "warmup": 2}),
+    (words.SETTINGS, {"steps": 6, "batch": 8}),
+    (train_judge.SETTINGS, {"steps": 5, "batch": 8}),
+    (train_classifier.SETTINGS["cnn32"], {"steps": 5, "batch": 8}),
+)  # fmt: skip
+
+
+@contextmanager
+def small_settings() -> Iterator[dict]:
+    """All trainings at a very small size, on one thread; yields the losses that they hand to their loss curves."""
+    losses, threads = {}, torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        torch.set_num_threads(1)
+        for settings, values in SMALL:
+            for key, value in values.items():
+                patch.setitem(settings, key, value)
+        for script in (train_autoencoder, train_denoiser, train_classifier):
+            patch.setattr(script, "loss_curve", lambda found, title, path: losses.update(found))
+        # The tokenizer's training orders words of equal counts otherwise in each process.
+        tokenizer = CLIPTokenizer.from_pretrained(EMBEDDED / "tokenizer")
+        patch.setattr(train_denoiser, "new_tokenizer", lambda captions: tokenizer)
+        yield losses
+        torch.set_num_threads(threads)
+
+
+def small_drawings(folder: Path) -> dict[str, str]:
+    """A few drawings to learn from, and a few that no training sees."""
+    for name, first, count in (("drawings", 0, 24), ("held_out", 1_000_000, 8)):
+        np.save(folder / f"{name}.npy", np.stack([np.asarray(draw(first + i)[0]) for i in range(count)]))
+    return {name: str(folder / f"{name}.npy") for name in ("drawings", "held_out")}
+
+
+def train_all(folder: Path) -> dict:
+    """Do each training in `folder`; returns what became of the weights, and the losses."""
+    weights, losses = {}, {}
+
+    def file(name):
+        return str(folder / name)
+
+    drawings = small_drawings(folder)
+    with small_settings() as found:
+        train_autoencoder.main(
+            **drawings, model=file("autoencoder"), curve=file("curve.png"), checkpoints=file("checkpoints")
+        )
+        losses["autoencoder"] = found["autoencoder"]
+        weights["autoencoder"] = weights_in(folder / "autoencoder")
+        for suffix, autoencoder, start in (
+            ("", file("autoencoder"), None),
+            (" from embedded", str(EMBEDDED / "vae"), str(EMBEDDED)),
+        ):
+            model = file(f"denoiser{suffix}")
+            train_denoiser.main(
+                drawings=drawings["drawings"], number=20, first_seed=0, autoencoder=autoencoder, model=model, start=start,
+                curve=file("curve.png"), latents=file(f"latents{suffix}"), checkpoints=file("checkpoints"),
+            )  # fmt: skip
+            for part in ("unet", "text_encoder"):
+                weights[part + suffix] = weights_in(Path(model) / part)
+            losses |= {name + suffix: found[name] for name in ("text model", "denoiser")}
+        train_judge.main(
+            **drawings, first_seeds=FIRST_SEEDS, judge=file("judge.safetensors"), figures=file("judge.json")
+        )
+        weights["judge"] = load_file(file("judge.safetensors"))
+        for suffix, start in (("", None), (" from embedded", str(CNN32.with_suffix(".h5")))):
+            train_classifier.main(
+                **drawings, spec=str(CNN32), decoded=drawings["drawings"], first_seeds=FIRST_SEEDS, start=start,
+                weights=file("cnn32.h5"), figures=file("cnn32.json"), curve=file("curve.png"),
+            )  # fmt: skip
+            weights["cnn32" + suffix] = load_weights(file("cnn32.h5"), load_spec(CNN32))
+            losses["cnn32" + suffix] = found["cnn32"]
+    return {
+        "machine": f"{machine()}, torch {torch.__version__}, NumPy {np.__version__}",
+        "weights": {name: about(arrays) for name, arrays in weights.items()},
+        "losses": losses,
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What the trainings gave, and the folder of their files."""
+    folder = tmp_path_factory.mktemp("trained")
+    return train_all(folder), folder
+
+
+def weights_in(folder: Path) -> dict:
+    return load_file(next(folder.glob("*.safetensors")))
+
+
+def about(weights) -> dict:
+    """Weights in a form that can be kept: a digest of their bytes, and the mean over all tensors of their mean size."""
+    arrays = {name: np.asarray(weights[name]) for name in sorted(weights)}
+    digest = hashlib.sha256(b"".join(name.encode() + array.tobytes() for name, array in arrays.items()))
+    spread = np.mean([np.abs(array.astype(float)).mean() for array in arrays.values()])
+    return {"digest": digest.hexdigest()[:24], "spread": round(float(spread), 6)}
+
+
+def test_each_training_gives_what_it_gave(trained):
+    made, golden = trained[0], json.loads(GOLDEN.read_text(encoding="utf-8"))
+    if made["machine"] == golden["machine"]:
+        assert made == golden
+    for name, values in golden["losses"].items():
+        np.testing.assert_allclose(made["losses"][name], values, rtol=0.1, atol=0.05, err_msg=name)
+    for name, kept in golden["weights"].items():
+        assert made["weights"][name]["spread"] == pytest.approx(kept["spread"], rel=0.02), name
+
+
+@pytest.mark.parametrize("changed", ["drawings", "code"])
+def test_a_training_of_other_drawings_or_code_starts_again(trained, changed, tmp_path, capsys):
+    """What was learned from the first ones is no start; it is kept, and the new training says so."""
+    _, folder = trained
+    drawings = {name: str(folder / f"{name}.npy") for name in ("drawings", "held_out")}
+    checkpoints = folder / "checkpoints"
+    before = set(checkpoints.glob("autoencoder_*.pt"))
+    if changed == "drawings":
+        images = np.load(folder / "drawings.npy")
+        images[0, 0, 0, 0] ^= 1
+        drawings["drawings"] = str(tmp_path / "drawings.npy")
+        np.save(drawings["drawings"], images)
+    with small_settings():
+        train_autoencoder.main(
+            **drawings,
+            model=str(tmp_path / "autoencoder"),
+            curve="",
+            checkpoints=str(checkpoints),
+            code="another" if changed == "code" else "",
+        )
+    said = capsys.readouterr().err
+    assert "other settings, data or code: starting again" in said and "going on" not in said
+    assert before < set(checkpoints.glob("autoencoder_*.pt"))
+
+
+def test_latents_of_other_drawings_are_replaced(tmp_path):
+    old = train_denoiser.latents_file(tmp_path, {"drawings": "one"})
+    old.write_bytes(b"")
+    assert train_denoiser.latents_file(tmp_path, {"drawings": "one"}).exists()
+    assert train_denoiser.latents_file(tmp_path, {"drawings": "two"}) != old
+    assert not old.exists()
+
+
+def embedded_words():
+    """The embedded text model, its tokenizer and the words that it knows."""
+    return (
+        CLIPTextModel.from_pretrained(EMBEDDED / "text_encoder"),
+        CLIPTokenizer.from_pretrained(EMBEDDED / "tokenizer"),
+        set((EMBEDDED / "words.txt").read_text(encoding="utf-8").split()),
+    )
+
+
+@pytest.mark.parametrize("knows_words", [False, True])
+def test_a_text_model_that_knows_words_waits_for_its_answers(knows_words, monkeypatch):
+    """It stays as it is for a fifth of the steps; here only these have a learning rate."""
+    monkeypatch.setattr(loop, "learning_rate_factor", lambda step, *_: 1.0 if step < 2 else 0.0)
+    text_model, tokenizer, known = embedded_words()
+    before = {name: value.clone() for name, value in text_model.state_dict().items()}
+    settings = words.SETTINGS | {"steps": 10, "batch": 4}
+    losses = words.teach_words(text_model, tokenizer, known if knows_words else set(), settings).losses
+    assert np.isfinite(losses).all()
+    same = all(torch.equal(value, before[name]) for name, value in text_model.state_dict().items())
+    assert same == knows_words
+
+
+def test_a_text_model_that_goes_on_keeps_its_states_of_known_words():
+    """The U-Net goes by them. Held against a training in which no word counts as known."""
+
+    def drift(known):
+        text_model, tokenizer, _ = embedded_words()
+        tokens = tokenizer("a misty forest at night with a house", return_tensors="pt").input_ids
+        before = text_model(tokens).last_hidden_state.detach()
+        settings = words.SETTINGS | {"steps": 60, "batch": 16}
+        words.teach_words(text_model, tokenizer, known, settings)
+        after = text_model(tokens).last_hidden_state.detach()
+        return float((after - before).square().mean().sqrt())
+
+    assert drift(embedded_words()[2]) < 0.5 * drift({"nothing"})
+
+
+def test_times_of_half_noise_are_learned_from_most_and_none_is_left_out():
+    alphas = new_scheduler().alphas_cumprod
+    chances = train_denoiser.chances_of_times(alphas, train_denoiser.SETTINGS)
+    assert float(chances.sum()) == pytest.approx(1, abs=1e-4)
+    assert float(chances.min()) >= 0.25 / 1000 * 0.999
+    signal = alphas / (1 - alphas)
+    shares = [
+        float(chances[(signal > low) & (signal <= high)].sum())
+        for low, high in ((0, 0.02), (0.3, 8), (50, 1e9))
+    ]
+    assert shares[1] > 0.5 > shares[0] + shares[2] and min(shares) > 0.02, shares
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to keep freed memory")
+def test_freed_memory_is_kept_for_the_next_step():
+    code = """
+import resource, torch
+from training.hardware import device
+device()
+torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(20_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": f"{WORKFLOW / 'scripts'}:{WORKFLOW}"},
+    )  # fmt: skip
+    assert int(run.stdout) < 20_000  # pages of 4 KiB; from the kernel they would be 97,656
+
+
+def test_drawings_of_rare_things_are_learned_from_oftener():
+    castle, sunny, plain = (
+        Scene("mountains", things=("sun", "castle")),
+        Scene("lake", things=("sun",)),
+        Scene("lake"),
+    )
+    scenes = [castle] * 2 + [sunny] * 48 + [plain] * 50
+    chances = train_denoiser.chances_of_drawings(scenes, 0.5)
+    assert chances.sum() == pytest.approx(1)
+    assert chances[0] / chances[-1] == pytest.approx((100 / 2) ** 0.5)
+    assert chances[2] / chances[-1] == pytest.approx((100 / 50) ** 0.5)
+    assert set(train_denoiser.chances_of_drawings(scenes, 0.0)) == {0.01}
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        GOLDEN.write_text(json.dumps(train_all(Path(place)), indent=1) + "\n", encoding="utf-8")
