@@ -47,14 +47,23 @@ def new_tokenizer(captions: Iterable[str], vocabulary: int = 2048) -> CLIPTokeni
     )
     bpe.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        min_frequency=2,
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    bpe.train_from_iterator(captions, trainer)
+    captions = list(captions)
+
+    def train(ends: list[str]) -> None:
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary,
+            min_frequency=2,
+            initial_alphabet=alphabet,
+            special_tokens=ends,
+            end_of_word_suffix="</w>",
+            show_progress=False,
+        )
+        bpe.train_from_iterator(captions, trainer)
+
+    # Of equal counts the trainer takes the lower numbers first, and it numbers the ends of words as it meets
+    # them, in another order in each process. A second time they are numbered beforehand.
+    train([])
+    train(sorted(token for token in bpe.get_vocab() if len(token) == 5 and token.endswith("</w>")))
     merges = [tuple(merge) for merge in _merges(bpe)]
     tokens = [
         *alphabet,

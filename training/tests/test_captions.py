@@ -85,3 +85,11 @@ def test_tokenizer_takes_any_text():
         assert len(tokens) == 77 and max(tokens) < len(tokenizer)
         assert tokens[0] == tokenizer.bos_token_id and tokenizer.eos_token_id in tokens
     assert tokenizer.tokenize("forest") == ["forest</w>"]
+
+
+def test_the_same_captions_give_the_same_tokenizer():
+    """A training that goes on after a kill makes its tokenizer anew, and the text model knows words by number."""
+    rng = np.random.default_rng(2)
+    captions = [caption(sample_scene(rng), rng) for _ in range(2000)]
+    first, *others = [new_tokenizer(captions).get_vocab() for _ in range(8)]
+    assert all(vocabulary == first for vocabulary in others)

@@ -59,7 +59,7 @@ def small_settings() -> Iterator[dict]:
                 patch.setitem(settings, key, value)
         for script in (train_autoencoder, train_denoiser, train_classifier):
             patch.setattr(script, "loss_curve", lambda found, title, path: losses.update(found))
-        # The tokenizer's training orders words of equal counts otherwise in each process.
+        # A tokenizer that does not change with its library.
         tokenizer = CLIPTokenizer.from_pretrained(EMBEDDED / "tokenizer")
         patch.setattr(train_denoiser, "new_tokenizer", lambda captions: tokenizer)
         yield losses
