@@ -107,7 +107,7 @@ def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 def new_autoencoder() -> AutoencoderKL:
     """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do.
 
-    It begins as a passage for colors averaged over 8 × 8 pixels. From PyTorch's own initialisation, which
+    It begins as a passage for colors averaged over 8 × 8 pixels. From PyTorch's own initialization, which
     drowns them in biases, noise and group norms, two cores need a thousand steps to find that passage (PSNR
     20 dB after 1000 steps); from here they pass that point within a hundred.
     """

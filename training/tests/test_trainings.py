@@ -233,6 +233,7 @@ def test_times_of_half_noise_are_learned_from_most_and_none_is_left_out():
 def test_freed_memory_is_kept_for_the_next_step():
     code = """
 import resource, torch
+from training import images, loop  # as a training does, for what lies in its memory
 from training.hardware import device
 device()
 torch.ones(20_000_000)
@@ -245,7 +246,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": f"{WORKFLOW / 'scripts'}:{WORKFLOW}"},
     )  # fmt: skip
-    assert int(run.stdout) < 20_000  # pages of 4 KiB; from the kernel they would be 97,656
+    assert int(run.stdout) < 50_000  # pages of 4 KiB; from the kernel they would be 97,656
 
 
 def test_drawings_of_rare_things_are_learned_from_oftener():
