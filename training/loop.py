@@ -114,10 +114,10 @@ def running_average(module: nn.Module, decay: float) -> AveragedModel:
     EMAModel has this decay, too, but rounds otherwise, so that a training would end in other weights.
     """
 
-    def toward(average: torch.Tensor, value: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        return average.lerp(value, 1 - min(decay, int(count) / (9 + int(count))))
+    def toward(averages: list[torch.Tensor], values: list[torch.Tensor], count: torch.Tensor) -> None:
+        torch._foreach_lerp_(averages, values, 1 - min(decay, int(count) / (9 + int(count))))
 
-    average = AveragedModel(module, avg_fn=toward)
+    average = AveragedModel(module, multi_avg_fn=toward)
     average.n_averaged += 1  # from 0 it would forget the weights before the first step at once
     return average
 

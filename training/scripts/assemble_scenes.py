@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from promptflux.runtime.job import run
+from promptflux.script import run
 from training.models import new_scheduler
 
 LARGEST_FILE = 15_000_000  # bytes

@@ -5,7 +5,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import progress, run
+from promptflux.runtime.job import progress
+from promptflux.script import run
 from training.hardware import device, half_precision
 from training.images import pixels
 

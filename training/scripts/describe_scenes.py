@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from promptflux.runtime.job import run
+from promptflux.script import run
 from training.world.labels import LABELS
 
 CARD = """---

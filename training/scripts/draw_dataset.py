@@ -5,7 +5,8 @@ from multiprocessing import get_context
 import numpy as np
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, progress, run
+from promptflux.runtime.job import note, progress
+from promptflux.script import run
 from training.world.drawing import draw
 
 

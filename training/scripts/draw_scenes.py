@@ -3,7 +3,7 @@
 from PIL import Image, ImageDraw, ImageFont
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import run
+from promptflux.script import run
 from training.world.drawing import draw
 from training.world.labels import LABELS
 

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from promptflux.figures.sheet import ACCENT, FAINT, INK, MUTED, QUIET
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, progress, run
+from promptflux.runtime.job import note, progress
+from promptflux.script import run
 from training.evaluation import (
     NEAR_IDENTICAL,
     Asked,

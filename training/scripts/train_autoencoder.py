@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from promptflux.files.whole import sha256_of_file, whole
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 from training.curve import loss_curve
 from training.hardware import device, half_precision, machine
 from training.images import edges, pixels, reconstruction

@@ -15,7 +15,8 @@ from promptflux.classifiers.weights import load_weights, save_weights
 from promptflux.files.whole import whole
 from promptflux.images.fitting import fitted, tensor
 from promptflux.images.inputs import InputSpec
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 from training.curve import loss_curve
 from training.hardware import device, half_precision
 from training.loop import Training, seed_of, train

@@ -18,7 +18,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from promptflux.files.whole import sha256_of_file, sha256_of_text, whole
-from promptflux.runtime.job import note, progress, run
+from promptflux.runtime.job import note, progress
+from promptflux.script import run
 from training.curve import loss_curve
 from training.hardware import device, half_precision, machine
 from training.images import pixels

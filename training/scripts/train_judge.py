@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from promptflux.files.whole import whole
-from promptflux.runtime.job import note, run
+from promptflux.runtime.job import note
+from promptflux.script import run
 from training.hardware import device, half_precision
 from training.judge import Judge, judged, save_judge, seen
 from training.loop import Training, train

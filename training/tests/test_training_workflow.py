@@ -124,24 +124,21 @@ def test_training_goes_on_from_the_embedded_models(run_training, tmp_path):
 
 def test_what_is_drawn_and_learned_follows_the_code(tmp_path):
     """The digest of a script changes with a kind of scene, and not with a comment."""
-    for part in ("training", "scripts"):
-        shutil.copytree(
-            WORKFLOW / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "tests", ".*")
-        )
 
-    def digests():
-        roots = [tmp_path / "scripts", tmp_path]
-        python_digest.__globals__["_tree"].cache_clear()
-        for cached in ("_imports", "_module_digest"):
-            python_digest.__globals__[cached].cache_clear()
-        scripts = sorted((tmp_path / "training/scripts").glob("*.py"))
+    def digests(name, before="", after=""):
+        """Of each script, with `after` for `before` in the file of a kind of scene."""
+        for part in ("training", "scripts"):
+            ignored = shutil.ignore_patterns("__pycache__", "tests", ".*")
+            shutil.copytree(WORKFLOW / part, tmp_path / name / part, ignore=ignored)
+        kind = tmp_path / name / "training/world/kinds/lake.py"
+        kind.write_text(kind.read_text().replace(before, after, 1))
+        roots = [tmp_path / name / "scripts", tmp_path / name]
+        scripts = (tmp_path / name / "training/scripts").glob("*.py")
         return {path.stem: python_digest(path, roots) for path in scripts}
 
-    before = digests()
-    kind = tmp_path / "training/world/kinds/lake.py"
-    kind.write_text("# still water\n" + kind.read_text())
-    assert digests() == before
-    kind.write_text(kind.read_text().replace("SAILBOAT: 0.25", "SAILBOAT: 0.5"))
-    changed = {name for name, digest in digests().items() if digest != before[name]}
+    as_it_is = digests("as_it_is")
+    assert digests("with_a_comment", "def paint", "# still water\ndef paint") == as_it_is
+    other = digests("with_more_boats", "SAILBOAT: 0.25", "SAILBOAT: 0.5")
+    changed = {name for name, digest in other.items() if digest != as_it_is[name]}
     assert {"draw_dataset", "draw_scenes", "train_denoiser", "train_judge", "train_classifier"} <= changed
     assert not changed & {"train_autoencoder", "decode_drawings", "assemble_scenes"}
