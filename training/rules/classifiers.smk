@@ -23,7 +23,7 @@ rule decode_drawings:
     log:
         log_of("decode_drawings"),
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(4000),
@@ -56,7 +56,7 @@ rule train_classifier:
     wildcard_constraints:
         classifier="|".join(CLASSIFIERS),
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(6000),

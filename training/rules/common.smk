@@ -25,7 +25,8 @@ if problems := SCHEMA.problems(SETTINGS, "config"):
     sys.exit("\n".join(["The training cannot start.", *problems]))
 SCALE, FROM_EMBEDDED, THREADS = SETTINGS["scale"], SETTINGS["from_embedded"], SETTINGS["threads"]
 
-TRAIN = "../envs/train.yaml"
+# In one place: Snakemake 10 will change how they are named.
+ENVS = {"train": "../envs/train.yaml"}
 MODELS = REPOSITORY / "models"
 TRAINED = "results/trained"
 CHECKPOINTS = f"{TRAINED}/checkpoints"

@@ -23,7 +23,7 @@ rule train_judge:
     benchmark:
         benchmark_of("judge")
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(4000),
@@ -59,7 +59,7 @@ rule evaluate_pipeline:
     wildcard_constraints:
         which="embedded|trained",
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(3000),

@@ -26,7 +26,7 @@ rule train_autoencoder:
     benchmark:
         benchmark_of("autoencoder")
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(6000),
@@ -56,7 +56,7 @@ rule train_denoiser:
     benchmark:
         benchmark_of("denoiser")
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(6000),
@@ -85,7 +85,7 @@ rule assemble_scenes:
     log:
         log_of("assemble_scenes"),
     conda:
-        TRAIN
+        ENVS["train"]
     resources:
         mem_mb=growing(3000),
         runtime=growing(10),
@@ -109,7 +109,7 @@ rule describe_scenes:
     log:
         log_of("describe_scenes"),
     conda:
-        TRAIN
+        ENVS["train"]
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),

@@ -10,7 +10,7 @@ rule draw_scenes:
     log:
         log_of("draw_scenes"),
     conda:
-        TRAIN
+        ENVS["train"]
     resources:
         mem_mb=growing(1000),
         runtime=growing(10),
@@ -33,7 +33,7 @@ rule draw_dataset:
     wildcard_constraints:
         part="|".join(DRAWINGS),
     conda:
-        TRAIN
+        ENVS["train"]
     threads: THREADS
     resources:
         mem_mb=growing(2000),
