@@ -78,6 +78,8 @@ def digest(tmp_path):
         {"house/__init__.py": "import json\n"},
         {"house/rooms/__init__.py": "SETTING = True\n"},
         {"house/transitive.py": "VALUE = 'a text'\n"},
+        {"house/transitive.py": "VALUE = None\n"},
+        {"house/transitive.py": "VALUE = 1\ndel VALUE\nVALUE = 1\n"},
         {"page.html": "<p>Another page.</p>\n"},
     ],
     ids=lambda changes: next(iter(changes)),

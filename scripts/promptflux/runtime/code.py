@@ -30,7 +30,7 @@ def python_digest(script: str | Path, roots: Sequence[str | Path], data: Iterabl
 
 def julia_digest(files: Iterable[str | Path]) -> str:
     """A digest of Julia files; the order of `files` does not matter."""
-    parts = [f"{Path(path).name}\n{plain_julia(Path(path).read_text(encoding='utf-8'))!a}" for path in files]
+    parts = [f"{Path(path).name}\n{_julia_file_digest(Path(path))}" for path in files]
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
@@ -116,18 +116,19 @@ def _module_digest(path: Path) -> str:
 
 
 def _shape_of(node: object) -> object:
-    """A syntax tree as tuples, without places, docstrings and what is empty."""
-    if isinstance(node, ast.AST):
-        fields = []
-        for name, value in ast.iter_fields(node):
-            if name == "body" and isinstance(value, list):
-                value = [part for part in value if not _is_text(part)]
-            if value not in (None, []):
-                fields.append((name, _shape_of(value)))
-        return type(node).__name__, tuple(fields)
+    """A syntax tree as tuples, without places, docstrings, what is empty and what follows from its place (`ctx`)."""
     if isinstance(node, list):
         return tuple(_shape_of(part) for part in node)
-    return node
+    if not isinstance(node, ast.AST):
+        return node
+    shape: list[object] = [type(node).__name__]
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if name == "body" and isinstance(value, list):
+            value = [part for part in value if not _is_text(part)]
+        if value is not None and value != [] and name != "ctx":
+            shape.append((name, _shape_of(value)))
+    return tuple(shape)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -137,3 +138,8 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
+
+
+@cache
+def _julia_file_digest(path: Path) -> str:
+    return hashlib.sha256(ascii(plain_julia(path.read_text(encoding="utf-8"))).encode()).hexdigest()
