@@ -22,7 +22,7 @@ def all_files(results: Results) -> dict[str, str]:
     for name, member in inspect.getmembers(Results):
         if isinstance(member, property):
             found[name] = getattr(results, name)
-        elif not name.startswith("_") and name not in ("of", "name", "images"):
+        elif not name.startswith("_") and name not in ("of", "name", "images", "job_of"):
             parameters = list(inspect.signature(member).parameters)[1:]
             found[name] = member(results, *(".h5" if it == "suffix" else f"a_{it}" for it in parameters))
     return found
@@ -50,6 +50,8 @@ def test_the_names_of_the_results():
         "manifest": "results/manifest.sha256",
         "study": "results/study.json",
         "verified": "results/verify.tsv",
+        "request": "results/requests/a_job.json",
+        "made": "results/made/a_job.json",
         "log": "results/logs/a_job.log",
         "benchmark": "results/benchmarks/a_job.tsv",
     }
@@ -71,6 +73,12 @@ def test_a_name_and_a_call_are_each_others_inverse(root):
         assert file == f"{root}{here[what]}"
         assert results.name(file) == HERE.name(here[what])
         assert results(results.name(file)) == file
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_a_request_leads_to_its_job(root):
+    for job in ("generate/prompts01", "figures/requests/small.json_images"):
+        assert Results(root).job_of(Results(root).request(job)) == job
 
 
 def test_names_are_only_text():

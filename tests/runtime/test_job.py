@@ -53,6 +53,15 @@ def test_each_parameter_gets_what_the_rule_has_under_its_name(rule):
     }
 
 
+def test_what_a_job_is_asked_is_found_by_its_names(rule):
+    def main(*, names, micro_batch): ...
+
+    asked = {"names": ["a"], "micro_batch": 16, "code": "0123"}
+    assert arguments(main, rule(params={"asked": asked})) == {"names": ["a"], "micro_batch": 16}
+    with pytest.raises(TypeError, match="names is in 2 places"):
+        arguments(main, rule({"names": ["b"]}, params={"asked": asked}))
+
+
 def test_what_the_rule_does_not_have_keeps_its_default(rule):
     def main(*, model, device="auto", weights=None): ...
 
