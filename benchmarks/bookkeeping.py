@@ -109,7 +109,7 @@ def draw(rows: list[dict], path: Path) -> None:
     from promptflux.figures.sheet import ACCENT, FAINT, MUTED, Sheet
 
     prompts = np.array([row["prompts"] for row in rows], dtype=float)
-    sheet = Sheet(10.4, 3.6)
+    sheet = Sheet(10.4, 3.6, dpi=130)
     sheet.title(
         "What Snakemake itself costs",
         "3 images per prompt, stand-ins for all scripts; the dashed line is the aim",
@@ -126,7 +126,7 @@ def draw(rows: list[dict], path: Path) -> None:
             axis.set_minor_formatter(NullFormatter())
         axes.grid(True, color=FAINT)
         axes.set_xlabel("prompts")
-    sheet.save(path, 130)
+    sheet.save(path)
 
 
 # A column, what it is, and what it should not exceed at 10,000 prompts.

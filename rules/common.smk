@@ -14,7 +14,7 @@ from promptflux.files.digests import Digests
 from promptflux.files.made import bring_up_to_date
 from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.paths import Results
-from promptflux.report.sections import benchmarks, classifier_sections, figures_of, files_of, gallery_rows
+from promptflux.report.sections import benchmarks, classifier_sections, files_of, gallery_rows
 from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed

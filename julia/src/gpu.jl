@@ -1,4 +1,4 @@
-# One GPU for one job at a time: what scripts/promptflux/gpu.py does for Python, with the same locks.
+# One GPU for one job at a time: what scripts/promptflux/runtime/gpu.py does for Python, with the same locks.
 
 """
     visible_gpus()

@@ -26,7 +26,7 @@ from PIL import Image
 from support.workflow import GOLDEN, WORKFLOW
 
 from promptflux.images.provenance import read_provenance
-from training.world.scenes import draw
+from training.world.drawing import draw
 
 BYTES = GOLDEN / "bytes.json"
 SMALL = "generator: {steps: 2, images_per_prompt: 1, micro_batch: 2}\nfigures: {images: 1, dpi: 50}\nengines: [torch]\n"

@@ -1,5 +1,5 @@
 # PNG and JPEG files as upright 8-bit RGB pictures, pixel for pixel as
-# scripts/promptflux/images.py opens them with Pillow.
+# scripts/promptflux/images/opening.py opens them with Pillow.
 
 "An 8-bit picture: width × height × channels, 3 of them (RGB) or 1 (gray)."
 const Picture = Array{UInt8,3}

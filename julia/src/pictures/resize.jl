@@ -1,4 +1,4 @@
-# From a picture to the tensor of a classifier's input, as scripts/promptflux/inputs.py goes it:
+# From a picture to the tensor of a classifier's input, as scripts/promptflux/images/fitting.py goes it:
 # gray -> fit and antialiased resize, in 8 bits -> / 255 -> (x - mean) / std. The resize is
 # Pillow's, down to its rounding (src/libImaging/Resample.c).
 

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 
 from promptflux.classifiers.spec import Spec
+from promptflux.figures.catalog import drawings
 from promptflux.generation.generator import Generator
 from promptflux.generation.model_folder import size_multiple
 from promptflux.study.study import Study
@@ -84,7 +85,7 @@ def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
 
 def figures_needs(spec: Spec, images: int) -> dict[str, int]:
     """The same of the job that draws the figures of so many images."""
-    figures = 3 + len(spec.layers_of("conv"))
+    figures = len(drawings(spec))
     return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + images * figures // 6, "disk_mb": 10 + images * figures}
 
 
