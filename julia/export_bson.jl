@@ -10,5 +10,8 @@ PromptFlux.job(snakemake.log[1]) do
     )
     # With a remote storage there is no request.
     haskey(snakemake.input, "request") &&
-        PromptFlux.record_made(snakemake.input["request"], [snakemake.output["model"], snakemake.output["architecture"]])
+        PromptFlux.record_made(
+            snakemake.input["request"],
+            [snakemake.output["model"], snakemake.output["architecture"]]
+        )
 end

@@ -72,11 +72,10 @@ def main(
         with half_precision(shown.device):
             logits = network(shown)
         wanted = facts[chosen].to(shown.device)
-        loss = sum(  # one kind, one time and one weather is always so
+        return sum(  # one kind, one time and one weather is always so
             F.cross_entropy(logits[:, places].float(), wanted[:, places].argmax(1))
             for places in map(places_of, ("kind", "time", "weather"))
         ) + 20 * F.binary_cross_entropy_with_logits(logits.float(), wanted)
-        return loss
 
     training = Training(
         name="judge",

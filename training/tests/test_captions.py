@@ -47,7 +47,7 @@ def test_captions_name_the_kind_and_are_short():
         scene = sample_scene(rng)
         text = caption(scene, rng)
         kind = KINDS[scene.kind]
-        nouns = kind.nouns.split("|") + ["trees"]
+        nouns = [*kind.nouns.split("|"), "trees"]
         for thing, others in kind.nouns_with.items():
             nouns += others.split("|") if thing in scene.things else []
         # A made-up word may stand between the words of a noun.

@@ -139,13 +139,16 @@ def _figures(
         }
         yield Job(f"confusion/{name}", asked)
     shown = [image for row in gallery for image in row["images"] if image in study.own_images]
-    asked = {
-        "code": code("gallery"),
-        "rows": list(gallery),
-        "total": len(study.prompts) + bool(study.own_images),
-        "style": style,
-    }
-    yield Job("gallery", asked, [str(study.own_images[image].path) for image in shown])
+    yield Job(
+        "gallery",
+        {
+            "code": code("gallery"),
+            "rows": list(gallery),
+            "total": len(study.prompts) + bool(study.own_images),
+            "style": style,
+        },
+        [str(study.own_images[image].path) for image in shown],
+    )
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:
