@@ -41,7 +41,7 @@ def results(folder: Path) -> dict[str, str]:
     return {
         name: sha256_of_file(path)
         for name, path in files.items()
-        if not name.startswith(("logs/", "benchmarks/"))
+        if not name.startswith(("logs/", "benchmarks/", "requests/", "made/"))
     }
 
 
@@ -113,7 +113,7 @@ class Study:
         return {path.stem: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
     def files(self) -> dict[str, int]:
-        """The modification time of every file of the results but logs and benchmarks, by its name there."""
+        """The modification time of every file of the results but logs, benchmarks and records, by its name there."""
         found = {
             path.relative_to(self / "results"): path
             for path in (self / "results").rglob("*")
@@ -122,7 +122,7 @@ class Study:
         return {
             str(name): path.stat().st_mtime_ns
             for name, path in found.items()
-            if name.parts[0] not in ("logs", "benchmarks")
+            if name.parts[0] not in ("logs", "benchmarks", "requests", "made")
         }
 
     def contents(self) -> dict[str, bytes]:

@@ -156,9 +156,11 @@ def test_every_job_says_what_it_needs(house):
 
 def test_results_follow_the_code_of_their_own_script():
     for rule in rules_of(WORKFLOW):
-        script = re.search(r'script:\s+"\.\./(?:scripts|julia)/(.+)"', rule)
-        watched = re.search(r"code=(?:julia_)?code_of\(\"([\w.]+)\"|code=code_of_engine\(engine\)", rule)
-        assert watched and (script is None or watched[1] == script[1]), rule
+        script = re.search(r'script:\s+"\.\./(?:scripts|julia)/(\w+)\.\w+"', rule)
+        asked = re.search(r'asked=asked_of\(f?"(\w+|\{engine\.stage\})[/"]', rule)
+        requested = re.search(r'request=request_of\(f?"(\w+|\{engine\.stage\})[/"]', rule)
+        assert asked and requested and asked[1] == requested[1], rule
+        assert script is None or asked[1] == script[1], rule
 
 
 # What is said twice is said alike
