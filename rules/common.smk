@@ -2,6 +2,7 @@
 # scripts/promptflux/study/study.py.
 
 import sys
+import tempfile
 from functools import cache
 
 # The folder of this workflow, which another one may use as a module.
@@ -43,7 +44,8 @@ def read_engines():
     with_conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
     threads = STUDY.config["inference"]["threads"]
     try:
-        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda, threads)
+        paths = [tempfile.gettempdir(), LYING(), workflow.storage_settings.default_storage_prefix or ""]
+        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda, threads, paths)
         return choose_engines(STUDY.config["engines"], {"flux": flux})
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")

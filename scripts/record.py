@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from promptflux.errors import StudyError
 from promptflux.files.checksums import read_checksums, write_checksums
+from promptflux.files.made import read_record
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.generation.prompts import read_prompts
 from promptflux.paths import Results
@@ -22,16 +24,29 @@ def main(
 ) -> None:
     """Write the SHA-256 of each image and table to `manifest`, sorted, and the config and prompts to `study`.
 
+    Raises StudyError if a table is not the one that was made.
+
     checksums: the lists of the batches. tables: files of the same results as `manifest`. prompts:
     the prompts table, if there is one.
     """
     results = Results.of(manifest)
     sums = {name: digest for path in checksums for name, digest in read_checksums(path).items()}
-    sums |= {results.name(table): sha256_of_file(table) for table in tables}
+    sums |= {results.name(table): as_made(table, results) for table in tables}
     write_checksums(manifest, dict(sorted(sums.items())))
     rows = [prompt for table in prompts for prompt in read_prompts(table)]
     with whole(study) as partial:
         partial.write_text(json.dumps(asked(config, rows), ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def as_made(table: str, results: Results) -> str:
+    """The SHA-256 of a table of predictions; StudyError if it is not the one that was made."""
+    digest, name = sha256_of_file(table), results.name(table)
+    made = read_record(results.made(name.removesuffix(".tsv")))["files"].get(
+        name
+    )  # none with a remote storage
+    if made and made["sha256"] != digest:
+        raise StudyError(f"{table} is not what was made; start the run again, which makes it anew.")
+    return digest
 
 
 if "snakemake" in globals():

@@ -79,6 +79,6 @@ function record_made(request, files)
     root = request[begin:last(findlast("results/", request))]
     name(file) = chopprefix(file, root)
     entry(file) = "  \"$(name(file))\": {\"sha256\": \"$(sha256_of_file(file))\", \"size\": $(filesize(file))}"
-    text = "{\n \"request\": \"$(sha256_of_file(request))\",\n \"files\": {\n$(join(entry.(files), ",\n"))\n }\n}"
+    text = "{\n \"request\": $(read(request, String)),\n \"files\": {\n$(join(entry.(files), ",\n"))\n }\n}"
     whole(partial -> write(partial, text), root * replace(name(request), "requests/" => "made/"; count=1))
 end

@@ -12,7 +12,8 @@ that were made for it, and new if not; the rest is Snakemake's.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
     """Record that the job of `request` has made `files`."""
     results = Results.of(request)
     record = {
-        "request": sha256_of_file(request),
+        "request": json.loads(Path(request).read_text(encoding="utf-8")),
         "files": {
             results.name(file): {"sha256": sha256_of_file(file), "size": os.path.getsize(file)}
             for file in files
@@ -41,12 +42,12 @@ def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
 def read_record(path: str | Path) -> dict[str, Any]:
     """The record of a job; an empty one if there is none or it is damaged."""
     nothing: dict[str, Any] = {"request": None, "files": {}}
+    record = _read(path)
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
         if not all(len(file["sha256"]) == 64 and file["size"] >= 0 for file in record["files"].values()):
             return nothing
         return {"request": record["request"], "files": record["files"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError, AttributeError):
         return nothing
 
 
@@ -81,33 +82,55 @@ def bring_up_to_date(
     """
     damaged: dict[str, list[str]] = {}
     for job, request in requests.items():
-        path = Path(results.request(job))
-        before = _read_request(path)
-        is_the_same = before is not None and {**before, AGAIN: None} == _as_read(request)
+        wanted = json.loads(json.dumps(request))  # lists for tuples, as it is read back
+        path, record = Path(results.request(job)), Path(results.made(job))
         found = damaged_files(job, results, digests)
         if found:
             damaged[job] = found
-        recorded = read_record(results.made(job))["request"]
-        if is_the_same and not found and recorded == sha256_of_file(path):
-            if path.stat().st_mtime != LONG_AGO:
-                os.utime(path, (LONG_AGO, LONG_AGO))
-        elif not is_the_same or path.stat().st_mtime == LONG_AGO:
-            # Snakemake takes a small input with the content of before for the same, whatever its time.
-            again = {"damaged": found, "after": recorded} if is_the_same else None
-            with whole(path) as partial:
-                partial.write_text(json.dumps({**request, AGAIN: again}, indent=1, sort_keys=True), "utf-8")
+        was_made_for_it = _without_again(read_record(record)["request"]) == wanted
+        if was_made_for_it and not found:
+            _write(path, wanted, _read(path), old=True)
+        else:
+            _write(path, {**wanted, **_again(path, record, found, was_made_for_it)}, _read(path), old=False)
     return damaged
 
 
-def _as_read(request: Mapping[str, Any]) -> Any:
-    """A request as it is read back: lists for tuples, texts for the keys."""
-    return {**json.loads(json.dumps(request)), AGAIN: None}
+def _again(path: Path, record: Path, found: Sequence[str], was_made_for_it: bool) -> dict[str, Any]:
+    """What makes a request another than the one before, where it asks for the same.
+
+    Snakemake takes a small input with the content of before for the same, whatever its time.
+    """
+    if was_made_for_it:
+        return {AGAIN: {"damaged": found, "after": sha256_of_file(record)}}
+    if not record.exists() and _is_old(path):
+        return {AGAIN: {"without a record since": time.time()}}
+    before = _read(path)
+    return {AGAIN: before[AGAIN]} if isinstance(before, dict) and AGAIN in before else {}
 
 
-def _read_request(path: Path) -> dict[str, Any] | None:
-    """What is there of a request; None if there is none or it is damaged."""
+def _without_again(request: Any) -> Any:
+    return (
+        {key: value for key, value in request.items() if key != AGAIN} if isinstance(request, dict) else None
+    )
+
+
+def _is_old(path: Path) -> bool:
+    return path.exists() and path.stat().st_mtime == LONG_AGO
+
+
+def _write(path: Path, request: Mapping[str, Any], before: Any, old: bool) -> None:
+    """Write a request where it differs from the one `before`, and give it its time."""
+    same = _without_again(before) == request if old else before == request
+    if not same or (_is_old(path) and not old):
+        with whole(path) as partial:
+            partial.write_text(json.dumps(request, indent=1, sort_keys=True), encoding="utf-8")
+    if old and not _is_old(path):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def _read(path: str | Path) -> Any:
+    """The content of a JSON file; None if there is none or it is damaged."""
     try:
-        request = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return request if isinstance(request, dict) else None

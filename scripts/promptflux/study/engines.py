@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +87,36 @@ def find_flux(project: str | Path) -> Found:
     return False, f"Julia's project cannot be loaded ({reason}); run: {instantiate}"
 
 
-def flux_of_run(project: str | Path, is_main_process: bool, with_conda: bool, threads: int) -> Found:
-    """`find_flux` once a run: the process that plans looks for Julia, the jobs it starts inherit the answer.
+def unsafe_in_julia(paths: Iterable[str | Path]) -> str | None:
+    """A sentence on the first of `paths` that would not be a plain text in the code of a Julia job; None if all are.
+
+    Snakemake writes the paths of a job into its code in quotes. There Julia takes `$` for code, and the
+    two halves by which JSON writes a character beyond U+FFFF for an error.
+    """
+    for path in map(str, paths):
+        for character in path:
+            if character in '$"\\' or ord(character) > 0xFFFF or not character.isprintable():
+                return (
+                    f"the path {ascii(path)} has {ascii(character)}, which is no plain text in the code that "
+                    f"Snakemake writes for Julia; move it to a path without"
+                )
+    return None
+
+
+def flux_of_run(
+    project: str | Path,
+    is_main_process: bool,
+    with_conda: bool,
+    threads: int,
+    paths: Iterable[str | Path] = (),
+) -> Found:
+    """`find_flux` once per run: the process that plans looks for Julia, the jobs it starts inherit the answer.
 
     with_conda: Julia comes with its conda environment, which is told where its project lies.
-    threads: of a job.
+    threads: of a job. paths: which Snakemake writes into the code of Julia's jobs.
     """
+    if problem := unsafe_in_julia([project, *paths]):
+        return False, problem
     os.environ["PROMPTFLUX_JULIA_PROJECT"] = str(project)  # for envs/julia.post-deploy.sh
     os.environ.setdefault("JULIA_NUM_THREADS", str(threads))  # Snakemake starts a bare `julia`
     if with_conda:
