@@ -72,7 +72,7 @@ class Engines:
             reference=[torch or self.run("torch.h5")] if not isinstance(torch, list) else torch,
             table=str(self.folder / "parity.tsv"),
             figure=str(self.folder / "parity.png"),
-            style={"dpi": 130},
+            style={"colormap": "viridis", "dpi": 130},
         )
 
     def table(self):
