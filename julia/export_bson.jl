@@ -12,6 +12,5 @@ PromptFlux.job(snakemake.log[1]) do
     haskey(snakemake.input, "request") &&
         PromptFlux.record_made(
             snakemake.input["request"],
-            [snakemake.output["model"], snakemake.output["architecture"]]
-        )
+            [snakemake.output["model"], snakemake.output["architecture"]], [snakemake.input["weights"]])
 end

@@ -14,5 +14,9 @@ PromptFlux.job(snakemake.log[1]) do
     )
     # With a remote storage there is no request.
     haskey(snakemake.input, "request") &&
-        PromptFlux.record_made(snakemake.input["request"], [snakemake.output["predictions"]])
+        PromptFlux.record_made(
+            snakemake.input["request"],
+            [snakemake.output["predictions"]],
+            [snakemake.input["tensors"], snakemake.input["model"]]
+        )
 end

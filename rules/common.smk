@@ -13,12 +13,14 @@ sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 from promptflux.errors import StudyError
 from promptflux.files.digests import Digests
 from promptflux.files.made import bring_up_to_date
+from promptflux.files.whole import clear_partial_files
 from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning
 from promptflux.paths import Results
 from promptflux.report.sections import benchmarks, classifier_sections, files_of, gallery_rows
 from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed
+from promptflux.study.disk import check_free_disk
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
@@ -154,10 +156,19 @@ def request_of(job):
     return [] if REMOTE_STORAGE else RESULTS.request(job)
 
 
+def check_disk():
+    """End the run if what is still to be made does not fit on the disk."""
+    try:
+        check_free_disk(STUDY, RUNNING, LYING)
+    except StudyError as error:
+        sys.exit(f"The study cannot start.\n{error}")
+
+
 DAMAGED = {}
 if workflow.is_main_process and not REMOTE_STORAGE:
     DAMAGED = bring_up_to_date({name: job.request(DIGESTS) for name, job in JOBS.items()}, LYING, DIGESTS)
     DIGESTS.save()
+    check_disk()
 
 
 # What the study reads is local(): it lies where the config says, also if the results go to
@@ -242,6 +253,7 @@ wildcard_constraints:
 
 
 onstart:
+    clear_partial_files(LYING())
     print(ENGINE_NOTE, *prompt_warnings(), sep="\n", file=sys.stderr)
 
 

@@ -58,7 +58,8 @@ function whole(write, path)
     folder, name = splitdir(abspath(path))
     stem, suffix = splitext(name)
     mkpath(folder)
-    partial = joinpath(folder, ".$stem.partial$suffix")
+    # A name of this process alone, so that two that write one file do not meet.
+    partial = joinpath(folder, ".$(first(stem, 100)).partial$(getpid())$suffix")
     try
         write(partial)
         mv(partial, path; force=true)
@@ -70,15 +71,15 @@ end
 sha256_of_file(path) = bytes2hex(open(sha256, path))
 
 """
-    record_made(request, files)
+    record_made(request, files, inputs)
 
-Record that the job of `request`, a file below results/requests, has made `files`: what
+Record that the job of `request`, a file below results/requests, has made `files` from `inputs`: what
 scripts/promptflux/files/made.py does for Python.
 """
-function record_made(request, files)
+function record_made(request, files, inputs)
     root = request[begin:last(findlast("results/", request))]
     name(file) = chopprefix(file, root)
     entry(file) = "  \"$(name(file))\": {\"sha256\": \"$(sha256_of_file(file))\", \"size\": $(filesize(file))}"
-    text = "{\n \"request\": $(read(request, String)),\n \"files\": {\n$(join(entry.(files), ",\n"))\n }\n}"
+    text = "{\n \"request\": $(read(request, String)),\n \"files\": {\n$(join(entry.(files), ",\n"))\n },\n \"inputs\": [$(join((repr(name(file)) for file in inputs), ", "))]\n}"
     whole(partial -> write(partial, text), root * replace(name(request), "requests/" => "made/"; count=1))
 end

@@ -19,7 +19,7 @@ def run(main: Callable[..., Iterable[str] | None], snakemake: Any) -> None:
     with job(snakemake):
         more = main(**arguments(main, snakemake))
         if request := snakemake.input.get("request"):
-            write_record(request, [*snakemake.output, *(more or [])])
+            write_record(request, [*snakemake.output, *(more or [])], snakemake.input)
 
 
 def arguments(main: Callable[..., Any], snakemake: Any) -> dict[str, Any]:

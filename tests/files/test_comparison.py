@@ -13,7 +13,7 @@ from promptflux.errors import StudyError
 from promptflux.files.checksums import read_checksums, write_checksums
 from promptflux.files.comparison import compare, summary
 from promptflux.files.hdf5 import open_hdf5, read_texts, read_values, write_texts, write_values
-from promptflux.files.whole import sha256_of_file, sha256_of_text, whole
+from promptflux.files.whole import clear_partial_files, sha256_of_file, sha256_of_text, whole
 
 HEADER = "image\tprompt\tpredicted\tconfidence\tforest\tcity\n"
 
@@ -35,14 +35,22 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path):
-    path = tmp_path / "image.png"
+    path = tmp_path / "images" / "image.png"
     with whole(path) as partial:
         left = partial
         partial.write_text("x")
     left.write_text("half")  # as after a kill
-    with whole(path) as partial:
-        partial.write_text("y")
-    assert os.listdir(tmp_path) == ["image.png"]
+    clear_partial_files(tmp_path)
+    assert os.listdir(path.parent) == ["image.png"]
+
+
+def test_two_that_write_one_file_do_not_meet(tmp_path):
+    path = tmp_path / ("a long name " * 20 + ".png")
+    with whole(path) as one, whole(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+        assert one != other and one.read_text() == "one"
+    assert path.read_text() == "one" and os.listdir(tmp_path) == [path.name]
 
 
 def test_sums_are_those_of_sha256sum(tmp_path):

@@ -92,6 +92,19 @@ def test_a_file_that_is_gone_or_damaged_is_named_and_made_again(results):
     assert plan(results) == {JOB: ["tensors/gray28/prompts.h5"]} and is_new(results)
 
 
+def test_a_job_runs_again_for_the_sake_of_an_input_that_is_gone(results):
+    """Snakemake would not miss it, as what was made of it is there."""
+    plan(results)
+    make(results)
+    image = Path(results.image("a_1"))
+    image.parent.mkdir(parents=True)
+    image.write_text("pixels")
+    write_record(results.request(JOB), [results.tensors("gray28", "prompts")], [image, "photos/own.jpg"])
+    assert plan(results) == {} and not is_new(results)
+    image.unlink()
+    assert plan(results) == {} and is_new(results)
+
+
 def test_a_file_with_a_new_time_and_its_old_content_is_as_it_was(results):
     plan(results)
     os.utime(make(results), (2e9, 2e9))

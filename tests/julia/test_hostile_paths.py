@@ -16,7 +16,7 @@ def photographs(folder, workflow=WORKFLOW, spec="small.yaml", images="photos") -
     shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", folder / images)
     study = Study(folder, workflow)
     (folder / "config.yaml").write_text("prompts: null\n")
-    study.change(**{"images": images, "classifiers": [spec]})
+    study.change(images=images, classifiers=[spec])
     return study
 
 

@@ -25,8 +25,8 @@ LONG_AGO = 1_000_000_000  # the time of a request whose files are made, in secon
 AGAIN = "again"  # what of a request tells it from the same request before, after which its files were damaged
 
 
-def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
-    """Record that the job of `request` has made `files`."""
+def write_record(request: str | Path, files: Iterable[str | Path], inputs: Iterable[str | Path] = ()) -> None:
+    """Record that the job of `request` has made `files` from `inputs`."""
     results = Results.of(request)
     record = {
         "request": json.loads(Path(request).read_text(encoding="utf-8")),
@@ -34,6 +34,12 @@ def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
             results.name(file): {"sha256": sha256_of_file(file), "size": os.path.getsize(file)}
             for file in files
         },
+        # Of other jobs: one that is gone is made again with this job, as Snakemake misses no input of what is there.
+        "inputs": [
+            results.name(file)
+            for file in map(str, inputs)
+            if file.startswith(f"{results()}/") and file != str(request)
+        ],
     }
     with whole(results.made(results.job_of(request))) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -41,12 +47,16 @@ def write_record(request: str | Path, files: Iterable[str | Path]) -> None:
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The record of a job; an empty one if there is none or it is damaged."""
-    nothing: dict[str, Any] = {"request": None, "files": {}}
+    nothing: dict[str, Any] = {"request": None, "files": {}, "inputs": []}
     record = _read(path)
     try:
         if not all(len(file["sha256"]) == 64 and file["size"] >= 0 for file in record["files"].values()):
             return nothing
-        return {"request": record["request"], "files": record["files"]}
+        return {
+            "request": record["request"],
+            "files": record["files"],
+            "inputs": list(map(str, record["inputs"])),
+        }
     except (KeyError, TypeError, AttributeError):
         return nothing
 
@@ -87,11 +97,18 @@ def bring_up_to_date(
         found = damaged_files(job, results, digests)
         if found:
             damaged[job] = found
-        was_made_for_it = _without_again(read_record(record)["request"]) == wanted
-        if was_made_for_it and not found:
+        recorded = read_record(record)
+        gone = [name for name in recorded["inputs"] if not os.path.lexists(results(name))]
+        was_made_for_it = _without_again(recorded["request"]) == wanted
+        if was_made_for_it and not found and not gone:
             _write(path, wanted, _read(path), old=True)
         else:
-            _write(path, {**wanted, **_again(path, record, found, was_made_for_it)}, _read(path), old=False)
+            _write(
+                path,
+                {**wanted, **_again(path, record, [*found, *gone], was_made_for_it)},
+                _read(path),
+                old=False,
+            )
     return damaged
 
 
@@ -101,7 +118,7 @@ def _again(path: Path, record: Path, found: Sequence[str], was_made_for_it: bool
     Snakemake takes a small input with the content of before for the same, whatever its time.
     """
     if was_made_for_it:
-        return {AGAIN: {"damaged": found, "after": sha256_of_file(record)}}
+        return {AGAIN: {"for": found, "after": sha256_of_file(record)}}
     if not record.exists() and _is_old(path):
         return {AGAIN: {"without a record since": time.time()}}
     before = _read(path)

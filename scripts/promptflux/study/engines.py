@@ -97,7 +97,7 @@ def unsafe_in_julia(paths: Iterable[str | Path]) -> str | None:
         for character in path:
             if character in '$"\\' or ord(character) > 0xFFFF or not character.isprintable():
                 return (
-                    f"the path {ascii(path)} has {ascii(character)}, which is no plain text in the code that "
+                    f"the path {path!a} has {character!a}, which is no plain text in the code that "
                     f"Snakemake writes for Julia; move it to a path without"
                 )
     return None
