@@ -63,6 +63,8 @@ def preprocess(
 
     def prepare_and_save(paths: tuple[str, str]) -> Prepared:
         prepared = prepare(paths[0], spec)
+        if prepared.problem and on_bad_image == "stop":
+            return prepared  # the run fails, and leaves no picture of an image that it did not open
         with whole(paths[1]) as partial:
             # As small as with the default settings, in less time.
             prepared.picture.save(partial, compress_level=1, compress_type=zlib.Z_RLE)

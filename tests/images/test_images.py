@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from promptflux.errors import StudyError
-from promptflux.images.opening import open_rgb, to_rgb
+from promptflux.images.decoding import to_rgb
+from promptflux.images.opening import open_rgb
 from promptflux.images.test_pattern import test_pattern as pattern
 from promptflux.study.own_images import list_images, slug
 

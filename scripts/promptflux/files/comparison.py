@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from promptflux.errors import StudyError
 from promptflux.files.checksums import read_checksums
 from promptflux.files.tables import read_table
 from promptflux.files.whole import sha256_of_file
+from promptflux.images.opening import open_rgb
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def compare_files(file: str, ours: Path, theirs: Path) -> FileComparison:
         return FileComparison(file, "same bytes", 0.0, 0.0)
     try:
         first, second = (values(path) for path in (ours, theirs))
-    except (OSError, ValueError):
+    except (StudyError, OSError, ValueError):
         return FileComparison(file, "differs")
     if first.shape != second.shape:
         return FileComparison(file, "differs")
@@ -62,8 +63,7 @@ def compare_files(file: str, ours: Path, theirs: Path) -> FileComparison:
 def values(path: Path) -> np.ndarray:
     """The pixels of an image, or the numbers of a table of predictions."""
     if path.suffix == ".png":
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), dtype=np.float64)
+        return np.asarray(open_rgb(path)[0], dtype=np.float64)
     _, *rows = read_table(path)
     return np.array([[float(cell) for cell in row[3:]] for row in rows])
 

@@ -1,92 +1,113 @@
-"""Users' own images: finding them, naming them, and opening an image of any kind as 8-bit RGB."""
+"""Opening an image of any kind as 8-bit RGB."""
 
-import io
-import warnings
+import stat
+import struct
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from promptflux.errors import StudyError, printable
+from promptflux.images.containers import (
+    APP0,
+    APP14,
+    COMMENT,
+    FRAMES,
+    HEAD,
+    JPEG,
+    PNG,
+    RIFF,
+    jpeg_parts,
+    true_format,
+    webp_chunks,
+)
+from promptflux.images.decoding import check_size, loaded, to_rgb, turned
+from promptflux.images.orientation import jpeg_orientation, webp_orientation
+from promptflux.images.png import open_png
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
-
-# Pillow warns of broken EXIF data, which are ignored here, and of images with more than
-# MAX_IMAGE_PIXELS pixels; those with more than twice as many it refuses.
-warnings.filterwarnings("ignore", module="PIL")
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+MOST_BYTES = 2**31  # the pixels of the largest image that is opened, not even compressed, are fewer
 
 
 def open_rgb(source: str | Path, content: bytes | None = None) -> tuple[Image.Image, str]:
     """Open a PNG, JPEG or WebP file: (an upright 8-bit RGB image, the mode it was stored in).
 
-    The EXIF orientation is applied and transparency is laid over white. `content`: the
-    file's bytes, if they are at hand. Raises StudyError with the file and the reason if it
-    cannot be read, is not an image of these formats, is damaged or is too large.
+    Of several pictures in a file it is the first. The orientation of EXIF or XMP is applied,
+    transparency is laid over white. `content`: the file's bytes, if they are at hand. Raises
+    StudyError with the file and the reason if it cannot be read, is not an image of these
+    formats, is damaged, has no end or is too large.
     """
     name = printable(source)
-    try:
-        content = Path(source).read_bytes() if content is None else content
-    except OSError as error:
-        raise StudyError(f"{name} cannot be read ({error.strerror}).") from None
+    content = read_image(source) if content is None else content
     if not content:
         raise StudyError(f"{name} is empty (0 bytes).")
+    kind = true_format(content[:HEAD])
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        if content.startswith(SIGNATURES):
-            raise StudyError(f"{name} is damaged (its header cannot be read).") from None
-        raise StudyError(
-            f"{name} is not a PNG, JPEG or WebP image; it begins with {content[:8]!r}."
-        ) from None
-    except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise StudyError(f"{name} has more than {limit} million pixels, the most that is opened.") from None
-    except Exception as error:  # what a damaged header raises depends on the format and the damage
-        raise StudyError(f"{name} is damaged ({_reason(error)}).") from None
-    try:
-        picture.load()
-        mode = picture.mode
-        return to_rgb(_upright(picture)), mode
+        if kind in OPENERS:
+            return OPENERS[kind](content)
     except StudyError as error:
         raise StudyError(f"{name} {error}") from None
-    except Exception as error:  # as above, for the pixels
+    except MemoryError:
+        raise StudyError(f"{name} has more pixels than there is memory for.") from None
+    except Exception as error:  # what damage raises depends on the format and the damage
         raise StudyError(f"{name} is damaged ({_reason(error)}).") from None
+    if kind is not None:
+        raise StudyError(f"{name} is not a PNG, JPEG or WebP image but {kind}; convert it to one of these.")
+    if content.startswith((PNG[:4], JPEG[:2], RIFF)):
+        raise StudyError(f"{name} is damaged (its header cannot be read).")
+    raise StudyError(f"{name} is not a PNG, JPEG or WebP image; it begins with {content[:8]!r}.")
+
+
+def read_image(path: str | Path) -> bytes:
+    """The bytes of a file. Raises StudyError if it cannot be read, or is larger than an image can be."""
+    name = printable(path)
+    try:
+        status = Path(path).stat()
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
+            raise StudyError(f"{name} cannot be read (it is a pipe or device, not a file).")
+        if status.st_size > MOST_BYTES:
+            raise StudyError(
+                f"{name} has {status.st_size:,} bytes, more than an image that is opened can have."
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StudyError(f"{name} cannot be read ({error.strerror}).") from None
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:200] or type(error).__name__
+    text = " ".join(str(error).split())[:200]
+    return (text if text.isprintable() else ascii(text)) or type(error).__name__
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says; as it is if its EXIF data cannot be read."""
-    try:
-        orientation = picture.getexif().get(0x0112, 1)
-    except Exception:  # viewers show such an image unturned, too
-        return picture
-    return ImageOps.exif_transpose(picture) if orientation in range(2, 9) else picture
+def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:
+    segments, scans = jpeg_parts(content)
+    for marker, data in segments:
+        if marker in FRAMES:
+            bits, height, width = struct.unpack_from(">BHH", data)
+            check_size(width, height)
+            if bits != 8:
+                raise StudyError(f"has {bits} bits a sample, and of a JPEG 8 are opened; save it as PNG.")
+    parts = [JPEG[:2]]
+    for marker, data in segments:
+        if _makes_pixels(marker, data):
+            parts += [struct.pack(">BBH", 0xFF, marker, len(data) + 2), data]
+    picture = loaded(b"".join([*parts, scans]), "JPEG")
+    mode, picture = picture.mode, turned(picture, jpeg_orientation(segments))
+    return to_rgb(picture), mode
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """An image of any of Pillow's modes as 8-bit RGB.
+def _makes_pixels(marker: int, data: memoryview) -> bool:
+    """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colours."""
+    if marker == APP0:
+        return len(data) >= 14 and data[:5] == b"JFIF\0"
+    if marker == APP14:
+        return len(data) >= 12 and data[:5] == b"Adobe"
+    return marker != COMMENT and marker not in range(0xE0, 0xF0)
 
-    16-bit gray (modes I;16 and I) is divided by 257 and rounded, so that 65535 becomes 255;
-    transparency is laid over white; CMYK is converted without a colour profile. Raises
-    StudyError for floats, as it is not known which value is white.
-    """
-    if picture.mode == "F":
-        raise StudyError("has floating-point pixels, whose range is not known; save it with 8 or 16 bits.")
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        values = np.asarray(picture).astype(np.int64)
-        gray = Image.fromarray(((np.clip(values, 0, 65535) + 128) // 257).astype(np.uint8))
-        clear = picture.info.get("transparency")
-        if clear is not None:
-            gray.paste(255, mask=Image.fromarray(values == clear))
-        return gray.convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+def _open_webp(content: bytes) -> tuple[Image.Image, str]:
+    orientation = webp_orientation(webp_chunks(content))
+    picture = loaded(content, "WEBP")
+    mode, picture = picture.mode, turned(picture, orientation)
+    return to_rgb(picture), mode
+
+
+OPENERS = {"PNG": open_png, "JPEG": _open_jpeg, "WebP": _open_webp}

@@ -5,15 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 
-from promptflux.errors import StudyError, printable
+from promptflux.errors import StudyError
 from promptflux.images.fitting import fitted
 from promptflux.images.inputs import InputSpec
-from promptflux.images.opening import open_rgb
+from promptflux.images.opening import open_rgb, read_image
 from promptflux.images.test_pattern import test_pattern
 
 Item = TypeVar("Item")
@@ -33,20 +32,16 @@ class Prepared:
 
 def prepare(path: str, spec: InputSpec) -> Prepared:
     """Open an image and fit it to `spec`; a test pattern with the reason in `problem` if it is bad."""
+    content = b""
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        content, problem = b"", f"{printable(path)} cannot be read ({error.strerror})."
-    else:
-        problem = ""
-    sha256 = hashlib.sha256(content).hexdigest()
-    if not problem:
-        try:
-            picture, mode = open_rgb(path, content)
-            return Prepared(fitted(picture, spec), sha256, (picture.height, picture.width), mode, "")
-        except StudyError as error:
-            problem = str(error)
-    return Prepared(fitted(test_pattern(spec.height, spec.width), spec), sha256, (0, 0), "", problem)
+        content = read_image(path)
+        picture, mode = open_rgb(path, content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Prepared(fitted(picture, spec), sha256, (picture.height, picture.width), mode, "")
+    except StudyError as error:
+        problem = str(error)
+    pattern = fitted(test_pattern(spec.height, spec.width), spec)
+    return Prepared(pattern, hashlib.sha256(content).hexdigest(), (0, 0), "", problem)
 
 
 def mapped(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

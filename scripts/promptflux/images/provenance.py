@@ -1,10 +1,13 @@
 """What a generated PNG says of itself, and the digest of the model that made it."""
 
+import io
 import json
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
+
+from promptflux.images.containers import png_chunks
 
 TEXT_CHUNK = "promptflux"
 
@@ -23,8 +26,12 @@ def write_png(path: Path, picture: Image.Image, provenance: dict) -> None:
 def read_provenance(path: str | Path) -> dict:
     """The provenance that a PNG holds; empty if it holds none, is broken or is not there."""
     try:
-        with Image.open(path) as picture:
+        content = Path(path).read_bytes()
+        for _ in png_chunks(content):
+            pass  # which ends in an error where a checksum is wrong; Pillow looks at those of the pixels not at all
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             picture.load()
-            return json.loads(picture.text[TEXT_CHUNK]) if isinstance(picture, PngImageFile) else {}
-    except (OSError, UnidentifiedImageError, SyntaxError, KeyError, ValueError):
+            made = json.loads(picture.text[TEXT_CHUNK]) if isinstance(picture, PngImageFile) else {}
+    except Exception:  # what damage raises depends on the damage
         return {}
+    return made if isinstance(made, dict) else {}

@@ -6,6 +6,7 @@ nonetheless is tried again with more (`growing` in rules/common.smk).
 """
 
 import json
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from promptflux.classifiers.spec import Spec
 from promptflux.figures.catalog import drawings
 from promptflux.generation.generator import Generator
 from promptflux.generation.model_folder import size_multiple
+from promptflux.images.containers import HEAD, MOST_PIXELS, dimensions, true_format
 from promptflux.study.study import Study
 
 PYTHON_MB = 500  # measured: 60 to 250 MB for numpy, h5py and Pillow, 470 MB with matplotlib's figures
 TORCH_MB = 1500  # measured: 270 MB for a small CNN, 460 MB for the embedded diffusion model
 HUB_MODEL_MB = 7000  # a hub id's files are not here to be measured: SDXL in half precision
 ACTIVATIONS_MB = 3000  # of a million pixels that are denoised and decoded at once
+# Bytes a pixel while an image becomes 8-bit RGB, measured with images of 36 million pixels: PNG 4 (RGB) to 14
+# (RGBA of 16 bits), JPEG 4 to 10 (progressive), WebP 17. The file's own bytes are there twice.
+OPENING = {"PNG": 16, "JPEG": 12, "WebP": 18}
+PREPROCESS_THREADS = 4  # so many images are open at once
 GPU_SECONDS = 15  # an image of 512×512 pixels in 25 steps; a T4 takes about half as long
 CPU_SECONDS = 20  # a step of Stable Diffusion 1.5 (4.3 GB) at 512×512 pixels on four cores
 
@@ -62,13 +68,34 @@ def image_pixels(generator: Generator) -> int:
 
 def preprocess_needs(study: Study, batch: str) -> dict[str, int]:
     """The same of a job that makes the tensors of a batch, for the largest of the inputs."""
-    images = len(study.image_batches[batch])
+    images = study.image_batches[batch]
     tensor = 4 * max(prod(spec.shape) for spec in study.inputs.values())
     return {
-        "mem_mb": 2 * PYTHON_MB + 32 * megabytes(2 * tensor),
-        "runtime": 10 + images // 50,
-        "disk_mb": 10 + megabytes(2 * tensor * images),
+        "mem_mb": 2 * PYTHON_MB + 32 * megabytes(2 * tensor) + opening_mb(study, images, PREPROCESS_THREADS),
+        "runtime": 10 + len(images) // 50,
+        "disk_mb": 10 + megabytes(2 * tensor * len(images)),
     }
+
+
+def opening_mb(study: Study, images: Iterable[str], at_once: int = 1) -> int:
+    """The most memory that opening some of the images takes, so many of them at once."""
+    generated = OPENING["PNG"] * image_pixels(study.generator) if study.generator else 0
+    own = study.own_images
+    sizes = [opening_bytes(own[image].path) if image in own else generated for image in images]
+    return megabytes(sum(sorted(sizes)[-at_once:]))
+
+
+def opening_bytes(path: Path) -> int:
+    """The same of one file, by its header: a small file may hold many pixels. 0 if it is refused unopened."""
+    try:
+        with open(path, "rb") as file:
+            kind = true_format(file.read(HEAD))
+        size = dimensions(path)
+        if kind not in OPENING or size is None or prod(size) > MOST_PIXELS:
+            return 0
+        return OPENING[kind] * prod(size) + 2 * path.stat().st_size
+    except OSError:  # which the job says
+        return 0
 
 
 def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
