@@ -16,6 +16,8 @@ _EMOJI_SEQUENCE = re.compile(
     "(?:\u200d[\U0001f000-\U0001faff\u2600-\u27bf][\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*)*"
 )
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+MOST_MARKS = 2  # that are set on one letter, as scripts need them; more would grow out of the line
 MISSING = "\u25a1"  # □, what stands for a character without a glyph
 
 
@@ -29,13 +31,27 @@ def _drawable() -> frozenset[int]:
     return frozenset(_font().get_charmap())
 
 
+@cache
+def _marks_beyond() -> re.Pattern[str]:
+    """Marks on one letter, more than it may have."""
+    plane = map(chr, range(0x300, 0x10000))  # with those of rare scripts beyond, it takes a second a megabyte
+    marks = "".join(character for character in plane if unicodedata.category(character) in ("Mn", "Me"))
+    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
+
+
+def tame(text: str) -> str:
+    """`text` without control characters but tabs and line ends, and with at most two marks on a letter."""
+    text = _CONTROL.sub("", text)
+    return text if text.isascii() else _marks_beyond().sub(r"\1", text)
+
+
 def legible(text: str) -> str:
     """`text` as one line that DejaVu Sans can draw.
 
     Control characters are dropped, white space becomes single spaces, and a character or an
     emoji sequence without a glyph becomes one `□`. Right-to-left text is left as it is.
     """
-    text = _EMOJI_SEQUENCE.sub(lambda match: match[0][0], _FLAG.sub(MISSING, " ".join(text.split())))
+    text = _EMOJI_SEQUENCE.sub(lambda match: match[0][0], _FLAG.sub(MISSING, tame(" ".join(text.split()))))
     kept = []
     for character in text:
         category = unicodedata.category(character)

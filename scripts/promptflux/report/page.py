@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from promptflux.figures.of_study import confusion, parity, where_the_time_went
 from promptflux.figures.of_study import gallery as gallery_figure
 from promptflux.figures.sheet import Style
-from promptflux.figures.text import duration
+from promptflux.figures.text import duration, tame
 from promptflux.files.predictions import open_predictions
 from promptflux.files.tables import Prediction, read_predictions, read_table
 from promptflux.files.tensors import open_tensors
@@ -81,6 +82,7 @@ def write_page(
     environment = Environment(
         loader=PackageLoader("promptflux.report", "."),
         autoescape=True,
+        finalize=tame_text,  # names, texts and paths are data
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -220,6 +222,11 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
         "drawn_count": len(classifier["figures"]),
         "figure_folder": link(first["paths"][0], folder, parent=True, levels=2) if first else None,
     }
+
+
+def tame_text(value: Any) -> Any:
+    """What the page prints, if it is text, without control characters and towers of marks; markup stays markup."""
+    return type(value)(tame(value)) if isinstance(value, str) else value
 
 
 def input_sentence(spec: InputSpec) -> str:
