@@ -104,7 +104,6 @@ HOSTILE = {
     "Ünïcödé façade.png": "Unicode_facade",
     "🌆 city 🏙️.png": "city",
     "עִבְרִית.png": "image",
-    "line\nbreak\ttab.png": "line_break_tab",
     "\u202egnp.exe.png": "gnp.exe",
     "-rf.png": "rf",
     "..png.png": "png",

@@ -165,6 +165,8 @@ def test_bad_images_stop_the_run_and_all_are_named(tmp_path, sources):
     for words in ("empty.png' is empty", "text.jpg' is not a PNG", "missing.png' cannot be read"):
         assert words in str(caught.value)
     assert not (tmp_path / "out/tensors.h5").exists()
+    pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert pictures == [f"image_{index}.png" for index in range(len(sources))]  # none of a broken image
     assert not list((tmp_path / "out").glob(".*partial*"))
 
 

@@ -38,6 +38,11 @@ BEGINNINGS = {
 }
 BRANDS = {"AVIF": (b"avif", b"avis"), "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")}
 
+# Chunks of PNG that say nothing of the pixels as they are taken here (PNG 3.0, 11.3, and its registered extensions).
+BESIDE_THE_PIXELS = frozenset(
+    b"acTL bKGD caBX cHRM cICP cLLI eXIf fcTL fdAT gAMA hIST iCCP iTXt mDCV oFFs pCAL pHYs sBIT sCAL sPLT sRGB sTER "
+    b"tEXt tIME zTXt".split()
+)
 # JPEG, ITU-T T.81, table B.1.
 SOS, EOI, APP0, APP14, COMMENT = 0xDA, 0xD9, 0xE0, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -99,8 +104,8 @@ def cut_short(where: str) -> StudyError:
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """(kind, data) of each chunk up to IEND.
 
-    Raises StudyError if the file ends before, or if the checksum of what makes the pixels is
-    wrong; another chunk with a wrong checksum is left out.
+    Raises StudyError if the file ends before, or if a checksum is wrong of a chunk that may bear
+    on the pixels: of another, what can still be read of it counts.
     """
     view, position, kind = memoryview(content), len(PNG), b""
     while kind != b"IEND":
@@ -110,10 +115,10 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         data, end = view[position + 8 : position + 8 + length], position + 12 + length
         if end > len(view):
             raise cut_short("its last chunk is not whole, or its chunks are garbled")
-        if zlib.crc32(data, zlib.crc32(kind)) == int.from_bytes(view[end - 4 : end], "big"):
-            yield kind, data
-        elif kind == b"tRNS" or not kind[0] & 0x20:
+        checksum = int.from_bytes(view[end - 4 : end], "big")
+        if kind not in BESIDE_THE_PIXELS and zlib.crc32(data, zlib.crc32(kind)) != checksum:
             raise StudyError(f"is damaged (the checksum of its chunk {_word(kind)} is wrong).")
+        yield kind, data
         position = end
 
 
@@ -185,7 +190,7 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     while True:
         mark, marker = struct.unpack("BB", file.read(2))
         while marker == 0xFF:
-            (marker,) = file.read(1)
+            (marker,) = struct.unpack("B", file.read(1))
         (length,) = struct.unpack(">H", file.read(2))
         if mark != 0xFF or length < 2 or marker == SOS:
             return
