@@ -304,7 +304,23 @@ end
         little(tag) = UInt8[0x49, 0x49, 0x2a, 0, 8, 0, 0, 0, 1, 0, tag, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0]
         big(tag) = UInt8[0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8, 0, 1, 1, tag, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0]
         @test PromptFlux.exif_orientation(little(0x12)) == PromptFlux.exif_orientation(big(0x12)) == 6
-        @test PromptFlux.exif_orientation(big(0x13)) == PromptFlux.exif_orientation(UInt8[0x4d]) == 1
+        @test PromptFlux.exif_orientation(big(0x13)) === PromptFlux.exif_orientation(UInt8[0x4d]) === nothing
+        xmp = codeunits("<rdf:Description tiff:Orientation='8'/>")
+        @test PromptFlux.orientation(big(0x12), xmp) == 6
+        @test PromptFlux.orientation(big(0x13), xmp) == PromptFlux.orientation(UInt8[], xmp) == 8
+        @test PromptFlux.orientation(UInt8[], UInt8[0xff, 0x00]) == 1
+        @test PromptFlux.crc32(codeunits("123456789")) == 0xcbf43926
+
+        cut(name, bytes) = (write(joinpath(FOLDER, name), bytes); sentence(() -> read_picture(joinpath(FOLDER, name))))
+        whole = read(path)
+        @test occursin("its last chunk is not whole", cut("end.png", whole[1:end-4]))
+        @test occursin("its IEND chunk is missing", cut("end.png", whole[1:end-12]))
+        whole[end-20] ⊻= 1
+        @test occursin("the checksum of its chunk \"IDAT\" is wrong", cut("flipped.png", whole))
+        values = Float32[0 128 129; 32767 65407 65535]
+        gray = PNGFiles.Gray.(reinterpret.(PNGFiles.N0f16, UInt16.(values)))
+        PNGFiles.save(joinpath(FOLDER, "deep.png"), gray)
+        @test read_picture(joinpath(FOLDER, "deep.png"))[:, :, 2] == round.(UInt8, values' .* (255 / 65535))
     end
 
     @testset "resize" begin
