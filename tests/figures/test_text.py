@@ -5,7 +5,7 @@ import pytest
 from support.drawn_study import HOSTILE
 
 from promptflux.figures.sheet import Sheet
-from promptflux.figures.text import duration, legible, one_line, text_width, wrapped
+from promptflux.figures.text import duration, legible, one_line, tame, text_width, wrapped
 
 
 def test_hostile_text_becomes_one_legible_line():
@@ -53,3 +53,15 @@ def test_a_dollar_is_a_dollar():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_tower_of_marks_does_not_grow_out_of_its_line():
+    tower = "Z" + "".join(map(chr, range(0x300, 0x330))) + "a\u0489\u20dd\u0300l"
+    assert tame(tower) == "Z\u0300\u0301a\u0489\u20ddl"
+    assert len(legible(tower)) <= len(tame(tower))
+    for text in ("שָׁלוֹם", "क्षि", "Việt", "Vie\u0302\u0323t", "👁️‍🗨️ 1️⃣", "plain\n\ttext"):
+        assert tame(text) == text
+
+
+def test_control_characters_are_not_printed():
+    assert tame("a\x1b[31m b\x9b1m\x07\x7f\x85c\r\n") == "a[31m b1mc\n"

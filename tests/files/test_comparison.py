@@ -148,3 +148,21 @@ def test_files_beside_a_list_of_sums(runs, tmp_path):
     write_checksums(tmp_path / "manifest.sha256", sums)
     verdicts = [row.verdict for row in compare(FILES, ours, tmp_path / "manifest.sha256")]
     assert verdicts == ["same bytes", "differs", "not there", "differs", "differs"]
+
+
+def test_a_damaged_image_differs(tmp_path):
+    """Whatever is wrong with it: a comparison ends with a verdict, not with an error."""
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (9, 9), "red").save(tmp_path / folder / "a.png")
+    whole_file = (tmp_path / "ours/a.png").read_bytes()
+    for damaged in (
+        b"",
+        whole_file[:20],
+        whole_file[:50],
+        whole_file.replace(b"IHDR", b"IHDX"),
+        b"\x89PNG\r\n\x1a\n",
+    ):
+        (tmp_path / "ours/a.png").write_bytes(damaged)
+        (row,) = compare(["a.png"], tmp_path / "ours", tmp_path / "theirs")
+        assert (row.verdict, row.largest) == ("differs", None)

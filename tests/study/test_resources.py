@@ -4,9 +4,16 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support.workflow import WORKFLOW
 
-from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
+from promptflux.study.resources import (
+    figures_needs,
+    generate_needs,
+    infer_needs,
+    opening_mb,
+    preprocess_needs,
+)
 from promptflux.study.study import Study, load_study
 
 
@@ -52,3 +59,25 @@ def test_stable_diffusion_takes_less_time_on_a_gpu(load):
     study = dataclasses.replace(study, generator=hub)
     on_gpu, on_cpu = (generate_needs(study, "prompts", gpu)["runtime"] for gpu in (1, 0))
     assert on_gpu < on_cpu / 5
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_memory_grows_with_the_pixels_of_the_own_images(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    needs = {}
+    for side in (10, 6000):
+        Image.new("L" if suffix == "png" else "RGB", (side, side)).save(f"a.{suffix}")
+        Path("b.jpg").write_bytes(b"\xff\xd8\xff garbled")
+        study = load_study({"prompts": None, "images": [f"a.{suffix}", "b.jpg"]}, [Path("."), WORKFLOW])
+        needs[side] = preprocess_needs(study, "images")["mem_mb"]
+    assert 36 * 10 < needs[6000] - needs[10] < 36 * 20  # some 10 to 20 bytes a pixel, however small the file
+
+
+def test_four_images_are_open_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        Image.new("1", (3000, 3000)).save(f"{number}.png")
+    study = load_study({"prompts": None, "images": "*.png"}, [Path("."), WORKFLOW])
+    one, four, all_ = (opening_mb(study, study.own_images, count) for count in (1, 4, 6))
+    assert (four, all_) == (pytest.approx(4 * one, rel=0.01), pytest.approx(6 * one, rel=0.01))
+    assert preprocess_needs(study, "images")["mem_mb"] > four

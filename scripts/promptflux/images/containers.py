@@ -149,7 +149,7 @@ def jpeg_parts(content: bytes) -> tuple[list[tuple[int, memoryview]], memoryview
 def _walk(view: memoryview, position: int) -> Iterator[tuple[int, memoryview, int]]:
     """(marker, data, where it ends) of each segment from `position` on."""
     while True:
-        while view[position : position + 2] == b"\xff\xff":
+        while bytes(view[position : position + 2]) == b"\xff\xff":
             position += 1  # a fill byte
         if position + 4 > len(view):
             raise cut_short("its end marker is missing")

@@ -85,7 +85,7 @@ def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:
             check_size(width, height)
             if bits != 8:
                 raise StudyError(f"has {bits} bits a sample, and of a JPEG 8 are opened; save it as PNG.")
-    parts = [JPEG[:2]]
+    parts: list[bytes | memoryview] = [JPEG[:2]]
     for marker, data in segments:
         if _makes_pixels(marker, data):
             parts += [struct.pack(">BBH", 0xFF, marker, len(data) + 2), data]
@@ -97,9 +97,9 @@ def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:
 def _makes_pixels(marker: int, data: memoryview) -> bool:
     """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colours."""
     if marker == APP0:
-        return len(data) >= 14 and data[:5] == b"JFIF\0"
+        return len(data) >= 14 and bytes(data[:5]) == b"JFIF\0"
     if marker == APP14:
-        return len(data) >= 12 and data[:5] == b"Adobe"
+        return len(data) >= 12 and bytes(data[:5]) == b"Adobe"
     return marker != COMMENT and marker not in range(0xE0, 0xF0)
 
 

@@ -20,7 +20,7 @@ def orientation(exif: bytes, xmp: bytes) -> int:
     found = exif_orientation(exif.removeprefix(EXIF))
     if found is None and (match := _XMP_ORIENTATION.search(xmp)):
         found = int(match[1])
-    return found if found in range(1, 9) else UPRIGHT
+    return found if found is not None and 1 <= found <= 8 else UPRIGHT
 
 
 def exif_orientation(tiff: bytes) -> int | None:

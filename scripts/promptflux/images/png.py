@@ -45,7 +45,12 @@ def open_png(content: bytes) -> tuple[Image.Image, str]:
         raise StudyError("is damaged (its palette is missing or of a wrong length).")
     pixels = [data for kind, data in chunks if kind == b"IDAT"]
     kept = [(kind, found[kind]) for kind in (b"PLTE", b"tRNS") if kind in found and color == PALETTE]
-    bare = [(b"IHDR", header), *kept, *((b"IDAT", data) for data in pixels), (b"IEND", b"")]
+    bare: list[tuple[bytes, bytes | memoryview]] = [
+        (b"IHDR", header),
+        *kept,
+        *((b"IDAT", data) for data in pixels),
+        (b"IEND", b""),
+    ]
     plain = b"".join([PNG, *(part for kind, data in bare for part in png_chunk(kind, data))])
 
     samples, high, low = SAMPLES[color], None, None
