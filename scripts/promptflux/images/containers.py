@@ -44,7 +44,7 @@ BESIDE_THE_PIXELS = frozenset(
     b"tEXt tIME zTXt".split()
 )
 # JPEG, ITU-T T.81, table B.1.
-SOS, EOI, APP0, APP14, COMMENT = 0xDA, 0xD9, 0xE0, 0xEE, 0xFE
+SOS, EOI, APP0, APP2, APP14, COMMENT = 0xDA, 0xD9, 0xE0, 0xE2, 0xEE, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 AFTER_A_SCAN = frozenset({0xC4, SOS, 0xDB, 0xDC, 0xDD, COMMENT}) | frozenset(range(0xE0, 0xF0))
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, nor a restart

@@ -9,6 +9,7 @@ from PIL import Image
 from promptflux.errors import StudyError, printable
 from promptflux.images.containers import (
     APP0,
+    APP2,
     APP14,
     COMMENT,
     FRAMES,
@@ -87,17 +88,22 @@ def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:
                 raise StudyError(f"has {bits} bits a sample, and of a JPEG 8 are opened; save it as PNG.")
     parts: list[bytes | memoryview] = [JPEG[:2]]
     for marker, data in segments:
-        if _makes_pixels(marker, data):
+        if _is_kept(marker, data):
             parts += [struct.pack(">BBH", 0xFF, marker, len(data) + 2), data]
     picture = loaded(b"".join([*parts, scans]), "JPEG")
     mode, picture = picture.mode, turned(picture, jpeg_orientation(segments))
     return to_rgb(picture), mode
 
 
-def _makes_pixels(marker: int, data: memoryview) -> bool:
-    """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colours."""
+def _is_kept(marker: int, data: memoryview) -> bool:
+    """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colours.
+
+    The colour profile is not applied; it goes into the preprocessed picture, so that a viewer can.
+    """
     if marker == APP0:
         return len(data) >= 14 and bytes(data[:5]) == b"JFIF\0"
+    if marker == APP2:
+        return len(data) >= 14 and bytes(data[:12]) == b"ICC_PROFILE\0"
     if marker == APP14:
         return len(data) >= 12 and bytes(data[:5]) == b"Adobe"
     return marker != COMMENT and marker not in range(0xE0, 0xF0)

@@ -24,6 +24,7 @@ from promptflux.images.orientation import png_orientation
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # of a colour type
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PALETTE = 3
+MOST_PROFILE = 2**20  # bytes
 # The low bytes of 16-bit samples; gray with alpha has as many bytes as 8-bit RGBA and is read as that.
 LOW_BYTES = {2: "RGB;16L", 6: "RGBA;16L"}
 # The first column and row of each pass of Adam7, and its steps.
@@ -63,6 +64,8 @@ def open_png(content: bytes) -> tuple[Image.Image, str]:
     if interlace or not _has_last_row(picture):
         _count(pixels, _size(width, height, depth * samples, interlace))
     mode = picture.mode
+    if profile := _profile(chunks):
+        picture.info["icc_profile"] = profile  # not applied; a viewer of the preprocessed picture can
     clear = transparent(found[b"tRNS"], depth, samples) if color in (0, 2) and b"tRNS" in found else None
     if low is not None:
         picture = _from_16_bits(high, low, clear)
@@ -71,6 +74,17 @@ def open_png(content: bytes) -> tuple[Image.Image, str]:
     del high, low  # three copies of a large image are a gigabyte
     picture = turned(picture, png_orientation(chunks))
     return to_rgb(picture), mode
+
+
+def _profile(chunks: Iterable[tuple[bytes, memoryview]]) -> bytes:
+    """The colour profile, unpacked; empty if there is none, or none that is sound and of a usual size."""
+    packed = next((bytes(data) for kind, data in chunks if kind == b"iCCP"), b"").partition(b"\0")[2]
+    unpacker = zlib.decompressobj()
+    try:
+        profile = unpacker.decompress(packed[1:], MOST_PROFILE)
+    except zlib.error:
+        return b""
+    return profile if unpacker.eof else b""
 
 
 def transparent(chunk: bytes, depth: int, samples: int) -> tuple[int, ...]:
