@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from promptflux.files.checksums import write_checksums
 from promptflux.files.whole import sha256_of_file
 from promptflux.generation.pipeline import make
+from promptflux.generation.prompts import read_prompts
 from promptflux.generation.recipe import requests
 from promptflux.paths import Results
 from promptflux.runtime.job import note
@@ -29,7 +30,9 @@ def main(*, prompts: str, settings: Mapping, names: Sequence[str], checksums: st
         f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make"
     )
     if missing:
-        make(missing, settings)
+        # Of all rows, not of this batch alone: what the model cannot do is said before its first image.
+        negative = any(row.negative_prompt for row in read_prompts(prompts))
+        make(missing, settings, negative)
     # The names in the list are relative to the folder above: `cd results && sha256sum -c checksums/*.sha256`.
     write_checksums(
         checksums, {results.name(request.path): sha256_of_file(request.path) for request in wanted}

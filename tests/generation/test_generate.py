@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.models import latent_consistency
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
+from promptflux.files.whole import sha256_of_file
+from promptflux.generation.model_folder import model_files
 from promptflux.generation.pipeline import resolve
 from promptflux.images.provenance import read_provenance
 from promptflux.paths import Results
@@ -153,9 +156,37 @@ def test_the_words_that_do_not_fit_are_named(study, capsys):
 def test_a_model_that_cannot_be_loaded_is_a_sentence(study, tmp_path):
     study.model = shutil.copytree(study.model, tmp_path / "broken")
     (study.model / "unet/diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(StudyError, match="cannot be loaded"):
+    with pytest.raises(StudyError, match="no .safetensors file, or it was cut short"):
         study.make(ROWS)
     assert not (study.images).exists() or not list((study.images).iterdir())
+
+
+def test_what_the_model_cannot_do_is_said_before_the_first_image_of_any_batch(study, tmp_path):
+    """A negative prompt in another row, of another job."""
+    study.model = latent_consistency(study.model, tmp_path / "lcm")
+    with pytest.raises(StudyError, match="LatentConsistencyModelPipeline takes no negative_prompt"):
+        study.make(ROWS, only=["forest_1"])
+    assert not study.images.exists()
+    assert set(study.make({"forest": "a forest"}, steps=1)) == {"forest_1", "forest_2"}
+
+
+def test_a_model_that_broke_leaves_good_images_as_they_are(study, tmp_path):
+    study.model = shutil.copytree(study.model, tmp_path / "model")
+    sums = "".join(
+        f"{sha256_of_file(path)}  model/{path.relative_to(study.model)}\n"
+        for path in model_files(study.model)
+    )
+    (tmp_path / "model.sha256").write_text(sums)
+    good = study.make(ROWS)
+    times = {path: path.stat().st_mtime_ns for path in study.images.iterdir()}
+    weights = study.model / "unet/diffusion_pytorch_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-100] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(StudyError, match="unet/diffusion_pytorch_model.safetensors' has other bytes"):
+        study.make(ROWS)
+    assert {name: (study.images / f"{name}.png").read_bytes() for name in good} == good
+    assert {path: path.stat().st_mtime_ns for path in study.images.iterdir()} == times
 
 
 def test_a_device_that_is_not_there_is_a_sentence(study):

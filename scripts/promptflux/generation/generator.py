@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptflux.errors import StudyError, shown
-from promptflux.generation.model_folder import folder_problems, model_files
+from promptflux.generation.model_check import folder_problems
+from promptflux.generation.model_folder import model_files
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -54,19 +55,27 @@ def read_generator(settings: Mapping, folder: Path | None) -> Generator:
     """
     model = settings["model"]
     found: list[str] = []
-    if folder is not None and folder.is_dir():
+    is_folder = folder is not None and folder.is_dir()
+    if folder is not None and is_folder:
         found += folder_problems(folder, settings)
-    elif HUB_ID.fullmatch(model) and settings["revision"] is not None:
+        if settings["revision"] is not None:
+            found.append(
+                f"config.yaml: generator.revision is {shown(settings['revision'])}, but generator.model is a folder here, "
+                f"which counts by its contents; set revision to null."
+            )
+    elif folder is None and HUB_ID.fullmatch(model) and settings["revision"] is not None:
         pass
-    elif HUB_ID.fullmatch(model):
+    elif folder is None and HUB_ID.fullmatch(model):
         found.append(
             f"config.yaml: generator.model is {model!r}, which is not a folder here; if it is a hub id, "
             f"set generator.revision to the commit of it that you want."
         )
     else:
         found.append(
-            f"config.yaml: generator.model is {shown(model)}; there is no such folder, nor is it a hub id."
+            f"config.yaml: generator.model is {shown(model)}, a file; it must be a folder in diffusers' format, or a hub id."
+            if folder is not None
+            else f"config.yaml: generator.model is {shown(model)}; there is no such folder, nor is it a hub id."
         )
     if found:
         raise StudyError(*found)
-    return Generator(**{**settings, "model": str(folder or model), "is_folder": folder is not None})
+    return Generator(**{**settings, "model": str(folder or model), "is_folder": is_folder})

@@ -5,7 +5,6 @@ embedded models and Stable Diffusion's published figures lead to. A job that is 
 nonetheless is tried again with more (`growing` in rules/common.smk).
 """
 
-import json
 from collections.abc import Iterable
 from math import prod
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 from promptflux.classifiers.spec import Spec
 from promptflux.figures.catalog import drawings
 from promptflux.generation.generator import Generator
-from promptflux.generation.model_folder import size_multiple
+from promptflux.generation.model_folder import native_size
 from promptflux.images.containers import HEAD, MOST_PIXELS, dimensions, true_format
 from promptflux.study.study import Study
 
@@ -55,15 +54,9 @@ def model_mb(generator: Generator) -> int:
 
 def image_pixels(generator: Generator) -> int:
     """The pixels of an image; 1024×1024 where only the model knows."""
-    native = 1024
-    if generator.is_folder:
-        for part in ("unet", "transformer"):
-            config = Path(generator.model, part, "config.json")
-            if config.is_file():
-                sample_size = json.loads(config.read_text(encoding="utf-8")).get("sample_size")
-                if isinstance(sample_size, int):
-                    native = sample_size * size_multiple(Path(generator.model))
-    return (generator.width or native) * (generator.height or native)
+    size = native_size(Path(generator.model)) if generator.is_folder else None
+    height, width = size or (1024, 1024)
+    return (generator.width or width) * (generator.height or height)
 
 
 def preprocess_needs(study: Study, batch: str) -> dict[str, int]:
