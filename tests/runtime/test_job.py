@@ -1,5 +1,7 @@
 """How a script meets Snakemake: what `main` is called with, and how a job ends."""
 
+import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -133,6 +135,97 @@ def test_a_mistake_of_ours_keeps_its_traceback(rule):
     with pytest.raises(KeyError, match="a bug"):
         run(main, rule())
     assert sys.stderr is terminal
+
+
+@pytest.mark.parametrize(
+    "number, words",
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission is denied"),
+        (errno.ENAMETOOLONG, "longer than the file system takes (255 bytes"),
+        (errno.EIO, "input/output error"),
+    ],
+)
+def test_what_the_file_system_refuses_is_a_sentence(rule, tmp_path, capsys, number, words):
+    def main():
+        raise OSError(number, os.strerror(number), "images/a\x1b[31m.png")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main, rule())
+    assert ended.value.code == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: 'images/a\\x1b[31m.png': ") and words in printed
+    assert printed.count("\n") == 1 and printed.endswith(".\n")
+    assert (tmp_path / "any.log").read_text(encoding="utf-8") == printed
+
+
+def test_a_real_disk_that_is_full_is_a_sentence(rule, capsys):
+    def main():
+        with open("/dev/full", "w") as file:
+            file.write("x")
+
+    with pytest.raises(SystemExit):
+        run(main, rule())
+    assert capsys.readouterr().err.startswith("error: a file of the job: the disk is full")
+
+
+def test_a_name_of_300_bytes_is_a_sentence(rule, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(lambda: (tmp_path / ("é" * 150)).write_text("x"), rule())
+    assert "é: the name is longer" in capsys.readouterr().err.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "Unable to flush file's cached information (file write failed: errno = 28, error message = 'x')"
+        ),
+        Exception("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_in_the_words_of_a_library_is_a_sentence(rule, capsys, error):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(main, rule())
+    assert "the disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "No such file", "a"), IsADirectoryError(21, "x"), OSError("x")]
+)
+def test_another_error_of_files_is_a_mistake_of_ours(rule, error):
+    def main():
+        raise error
+
+    with pytest.raises(type(error)):
+        run(main, rule())
+
+
+def test_a_log_that_cannot_be_written_is_a_sentence(rule, tmp_path, capsys):
+    snakemake = rule()
+    snakemake.log = [str(tmp_path / ("x" * 300))]
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: None, snakemake)
+    assert ended.value.code == 1
+    assert "the name is longer" in capsys.readouterr().err
+
+
+def test_a_log_on_a_full_disk_takes_nothing_from_the_terminal(rule, capsys):
+    def main():
+        note("said")
+        raise StudyError("a.png is empty.")
+
+    snakemake = rule()
+    snakemake.log = ["/dev/full"]
+    with pytest.raises(SystemExit) as ended:
+        run(main, snakemake)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "said\nerror: a.png is empty.\n"
 
 
 def test_a_rule_without_a_log_runs(rule, capsys):
