@@ -11,10 +11,10 @@ VENV := .venv
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-# The checks, one target each; .pre-commit-config.yaml runs the same.
+# The checks, one target each; .pre-commit-config.yaml runs the same. Beside them lint-audit, which asks the network.
 LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-julia
 
-.PHONY: run test test-slurm setup format lint $(LINTS) lock clean
+.PHONY: run test test-slurm setup format lint $(LINTS) lint-audit lock clean
 
 run: setup
 	snakemake --cores $(CORES)
@@ -36,7 +36,7 @@ $(VENV)/.installed: requirements.txt
 	touch $@
 
 lint: $(VENV)/.installed
-	@$(MAKE) --no-print-directory --keep-going $(LINTS)
+	@$(MAKE) --no-print-directory --keep-going $(LINTS) lint-audit
 
 lint-ruff: $(VENV)/.installed
 	ruff check .
@@ -64,6 +64,15 @@ lint-shell: $(VENV)/.installed
 lint-julia: $(VENV)/.installed
 	@if ! command -v julia >/dev/null; then echo "NOT CHECKED: julia/, as Julia was not found" >&2; \
 	else julia --startup-file=no julia/lint.jl; fi
+
+# Known weaknesses of the locked packages, from https://osv.dev. Exit status 1 with a table is a finding;
+# without a table nothing was answered, as where there is no network.
+lint-audit: $(VENV)/.installed
+	@if ! command -v pip-audit >/dev/null; then echo "NOT CHECKED: requirements.txt, as pip-audit was not found" >&2; \
+	elif found=$$(pip-audit --requirement requirements.txt --no-deps --disable-pip --vulnerability-service osv \
+	    --progress-spinner off 2>/dev/null); then echo "no known vulnerabilities in requirements.txt"; \
+	elif [ -n "$$found" ]; then echo "$$found"; exit 1; \
+	else echo "NOT CHECKED: requirements.txt for known vulnerabilities, as osv.dev did not answer" >&2; fi
 
 format: $(VENV)/.installed
 	ruff check --fix .
