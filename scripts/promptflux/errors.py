@@ -6,11 +6,17 @@ class StudyError(Exception):
 
     The message is written for the person at the keyboard: which file, which row or key,
     what was found, what would be right. Several problems found together are passed as
-    several arguments and shown a line each.
+    several arguments and shown a line each, the first `MOST_SHOWN` of them.
     """
 
+    MOST_SHOWN = 50
+
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.args)
+        problems = list(dict.fromkeys(map(str, self.args)))
+        more = len(problems) - self.MOST_SHOWN
+        return "\n".join(
+            problems[: self.MOST_SHOWN] + ([f"... and {more:,} more problems."] if more > 0 else [])
+        )
 
 
 def printable(path: object) -> str:
@@ -19,7 +25,16 @@ def printable(path: object) -> str:
     return repr(text) if text.isprintable() else ascii(text)
 
 
+def place(path: object) -> str:
+    """A path as the opening of a sentence, `{path}: ...`: as it stands, but for what a terminal would act on."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
 def shown(value: object, length: int = 60) -> str:
     """`repr(value)`, cut in its middle if it is longer than `length` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= length else f"{text[: length // 2]}...{text[-length // 3 :]}"
