@@ -2,7 +2,15 @@
 
 from support.workflow import WORKFLOW
 
-from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning, words
+from promptflux.generation.context import (
+    context_warnings,
+    prompt_warnings,
+    unknown_words,
+    unknown_words_warning,
+    weighting_warnings,
+    words,
+)
+from promptflux.generation.prompts import read_prompts
 
 SCENES = WORKFLOW / "models/scenes"
 
@@ -49,3 +57,23 @@ def test_the_default_study_gets_no_warning():
     rows = (WORKFLOW / "prompts.tsv").read_text(encoding="utf-8").splitlines()[1:]
     prompts = dict(row.split("\t")[:2] for row in rows)
     assert context_warnings(SCENES, prompts) == [] and unknown_words(SCENES, prompts.values()) == []
+
+
+def test_weights_that_no_model_reads_are_said_once_for_all_prompts():
+    case = read_prompts(WORKFLOW / "tests/cases/prompts/weights.tsv")[0].prompt
+    [warning] = weighting_warnings({"w": case, "x": "a ((red)) fox", "plain": "a fox (red) at 7:30, AN OWL"})
+    assert warning.startswith(
+        "warning: '(masterpiece:1.3)', '[fog]', 'BREAK' in the prompt w and 1 more would be weights"
+    )
+    assert weighting_warnings({"loud": "FIRE AND ICE", "none": "a forest & a lake"}) == []
+    assert prompt_warnings({"w": case}, "some/model", None) == [warning.replace(" and 1 more", "")]
+
+
+def test_a_model_folder_that_is_damaged_gives_no_warning(tmp_path):
+    (tmp_path / "words.txt").write_bytes(b"\xff\xfe\xff")
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer = (SCENES / "tokenizer/tokenizer.json").read_bytes()
+    (tmp_path / "tokenizer/tokenizer.json").write_bytes(tokenizer)
+    for length in ("null", '"many"', "[]"):
+        (tmp_path / "tokenizer/tokenizer_config.json").write_text(f'{{"model_max_length": {length}}}')
+        assert prompt_warnings({"a": "a forest"}, "mine", tmp_path) == []

@@ -3,10 +3,15 @@
 import random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
 from promptflux.generation.prompts import Prompt, image_seed, read_prompts
 from promptflux.study.batches import batches
+
+CASES = WORKFLOW / "tests/cases/prompts"
 
 HOSTILE = [
     "quotes \" and ' and `backticks`",
@@ -93,6 +98,139 @@ def test_a_table_in_another_encoding_is_refused(tmp_path):
     path.write_bytes("name\tprompt\na\tcafé".encode("latin-1"))
     with pytest.raises(StudyError, match="UTF-8"):
         read_prompts(path)
+
+
+# Tables as spreadsheets and pandas write them
+
+
+@pytest.mark.parametrize(
+    "case, prompts",
+    [
+        ("excel_quoted", [("castle", "a castle, digital art"), ("sign", 'a sign that says "open"')]),
+        ("trailing_tabs", [("castle", "a castle")]),
+        ("cr_only", [("castle", "a castle"), ("x", "b")]),
+        ("utf16le", [("castle", "a castle")]),
+        ("nan", [("castle", "a castle", "nan"), ("x", "NaN", "None")]),
+        ("pandas_float", [("castle", "a castle", "", 3, 7), ("b", "a b")]),
+        ("weights", [("w", "(masterpiece:1.3), [fog], a forest BREAK <lora:detail:0.8> AND a lake")]),
+    ],
+)
+def test_a_table_as_others_write_it(case, prompts):
+    read = read_prompts(CASES / f"{case}.tsv")
+    assert repr(read) == repr([Prompt(*prompt) for prompt in prompts])
+
+
+@pytest.mark.parametrize(
+    "case, sentences",
+    [
+        (
+            "excel_multiline",
+            ["line 2: a cell in quotes goes on to line 3; write each prompt on a line of its own."],
+        ),
+        (
+            "superscript",
+            [
+                f"line {n}: images is {x!r}; it must be a whole number from 1 to 10000."
+                for n, x in ((2, "²"), (3, "３"))
+            ],
+        ),
+        (
+            "numeric",  # 001, 1 and 1e5 are names
+            [
+                "line 5: name is '-1'; it must be letters, digits, _ and -, beginning with a letter or digit, "
+                "at most 64 characters."
+            ],
+        ),
+    ],
+)
+def test_a_table_as_others_write_it_that_is_refused(case, sentences):
+    with pytest.raises(StudyError) as error:
+        read_prompts(CASES / f"{case}.tsv")
+    assert [problem.split(", ", 1)[1] for problem in error.value.args] == sentences
+
+
+@pytest.mark.parametrize(
+    "cell, text",
+    [
+        ('"a castle"', "a castle"),
+        ('"a ""big"" castle"', 'a "big" castle'),
+        ('"""castle"""', '"castle"'),
+        ('"a\tb"', "a\tb"),
+        ('5" tall', '5" tall'),
+        ('a "big" castle', 'a "big" castle'),
+        ('"it\'s" and more', '"it\'s" and more'),
+        ('"a" and "b"', '"a" and "b"'),
+        ("'a'", "'a'"),
+    ],
+)
+def test_quotes(tmp_path, cell, text):
+    """What is beside such a cell stays in its column."""
+    table = write(tmp_path / "p.tsv", "name\tprompt\tnegative_prompt\timages", f"a\t{cell}\t\t2", "b\tc")
+    assert read_prompts(table) == [Prompt("a", text, "", 2), Prompt("b", "c")]
+
+
+@pytest.mark.parametrize("cell", ['"hello', '"', '"""', '"a" b "c'])
+def test_a_quote_that_nothing_closes_is_named_with_its_line(tmp_path, cell):
+    table = write(tmp_path / "p.tsv", "name\tprompt", "x\ty", f"a\t{cell}", "b\tc", "d e\tf")
+    with pytest.raises(StudyError) as error:
+        read_prompts(table)
+    assert "line 3: a cell begins with a quote" in error.value.args[0]
+    assert "line 5: name is 'd e'" in error.value.args[1]
+
+
+def test_rows_inside_of_a_cell_in_quotes_are_no_rows_of_their_own(tmp_path):
+    table = write(tmp_path / "p.tsv", "name\tprompt", 'a\t"one', "two words\tthree", 'four"', "b c\td")
+    with pytest.raises(StudyError) as error:
+        read_prompts(table)
+    assert [problem.split(": ")[0].split(", ")[1] for problem in error.value.args] == ["line 2", "line 5"]
+    assert "goes on to line 4" in error.value.args[0]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"\tname\tprompt\n0\ta\tb\n", "the first column has no name"),
+        ("name\tprompt\na\tb\n".encode("utf-16-le"), "NUL bytes"),
+        ("name\tprompt\na\tb\n".encode("utf-16-be"), "NUL bytes"),
+        (b"name\tprompt\timages\na\tb\t3.5\n", "images is '3.5'"),
+        (b"name\tprompt\tseed\na\tb\t1e3\n", "seed is '1e3'"),
+        (b"name\tprompt\tseed\na\tb\t" + b"9" * 5000, "seed is '999"),
+        (b"name\tprompt\na\t\x1b[2J\n", "control characters"),
+        (b"name\tprompt\na\t" + b"x" * 100_001, "at most 100000 characters"),
+        (b"name\tprompt\n" + b"a\tb\n" * 100_001, "100,002 lines; at most 100,000"),
+        (b"name\tprompt\n" + b"\t" * 1_000_000, "100 cells were found"),
+        (b"x" * 20_000_001, "more than 20 MB"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_other_tables_that_are_refused(tmp_path, content, words):
+    (tmp_path / "p.tsv").write_bytes(content)
+    with pytest.raises(StudyError, match=words):
+        read_prompts(tmp_path / "p.tsv")
+
+
+SOUND = b'name\tprompt\tnegative_prompt\timages\tseed\na\t"a ""big"" city"\t\t3.0\t\nb\t5" tall\tfog\t2\t7\n'
+
+
+@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, len(SOUND)), st.integers(0, 5), st.binary(max_size=3)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_bytes_are_prompts_or_sentences(tmp_path, edits):
+    data = SOUND
+    for place, gone, new in edits:
+        data = data[:place] + new + data[place + gone :]
+    (tmp_path / "p.tsv").write_bytes(data)
+    try:
+        prompts = read_prompts(tmp_path / "p.tsv")
+    except StudyError as error:
+        assert str(error).strip() and all(line.isprintable() for line in str(error).splitlines())
+    else:
+        assert prompts and all(prompt.name.isascii() and prompt.prompt for prompt in prompts)
 
 
 def test_a_seed_is_stable_and_its_own():

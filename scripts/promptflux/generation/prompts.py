@@ -1,14 +1,20 @@
 """The prompts table: its rows, their images and seeds, and the batches they are made in."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from promptflux.errors import StudyError
+from promptflux.documents import read_text
+from promptflux.errors import StudyError, place, shown
+from promptflux.files.tables import rows_of
 from promptflux.schema import Schema
 
 SCHEMA = Schema("prompts")
 COLUMNS = ("name", "prompt", "negative_prompt", "images", "seed")
+MOST_BYTES, MOST_LINES = 20_000_000, 100_000
+# Also `3.0`, as pandas writes the whole numbers of a column with empty cells.
+WHOLE_NUMBER = re.compile(r"([0-9]{1,20})(?:\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -23,69 +29,75 @@ class Prompt:
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """Read a tab-separated prompts table, UTF-8, one prompt a line.
+    """Read a tab-separated prompts table, one prompt a line.
 
-    A cell is text as it stands: quotes, braces and `$` mean nothing. Empty lines are
-    skipped. Raises StudyError with every problem of the table, a line each.
+    A cell is text as it stands: braces, `$` and quotes inside it mean nothing. A cell in
+    quotes, as spreadsheets write one, loses them (see `rows_of`). Empty lines are skipped.
+    Raises StudyError with every problem of the table, a line each.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: byte {error.start} is not UTF-8; save the table as UTF-8 text.") from None
-    except OSError as error:
-        raise StudyError(f"{path}: the prompts table cannot be read ({error.strerror}).") from None
-    rows = [
-        (number, [cell.strip() for cell in line.split("\t")])
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    ]
-    if not rows:
-        raise StudyError(f"{path}: the table is empty; it needs a line with the columns name and prompt.")
-    header = rows[0][1]
-    _check_header(path, header)
-    if len(rows) == 1:
-        raise StudyError(f"{path}: the table has no prompts; add a line under the header.")
+    where, text = place(path), read_text(path, "prompts table", MOST_BYTES)
+    if (lines := max(map(text.count, "\n\r"))) > MOST_LINES:
+        raise StudyError(f"{where}: the table has {lines:,} lines; at most {MOST_LINES:,} are read.")
+    rows = rows_of(text)
+    _, header = next(rows, (0, []))
+    if isinstance(header, str):
+        raise StudyError(f"{where}, line 1: {header}")
+    if not header:
+        raise StudyError(f"{where}: the table is empty; it needs a line with the columns name and prompt.")
+    _check_header(where, header)
 
     found: list[str] = []
     prompts: list[Prompt] = []
     lines_of: dict[str, int] = {}
-    for number, cells in rows[1:]:
-        where = f"{path}, line {number}"
+    for number, cells in rows:
+        line = f"{where}, line {number}"
+        if len(found) >= StudyError.MOST_SHOWN - 1:
+            found.append(f"{line}: from here on the table was not looked at, as so much before it is wrong.")
+            break
+        if isinstance(cells, str):
+            found.append(f"{line}: {cells}")
+            continue
         if len(cells) > len(header):
-            found.append(
-                f"{where}: {len(cells)} cells were found where the header has {len(header)} columns."
-            )
+            found.append(f"{line}: {len(cells)} cells were found where the header has {len(header)} columns.")
             continue
         row: dict = {column: cell for column, cell in zip(header, cells, strict=False) if cell}
         for column in ("images", "seed"):
-            if row.get(column, "").isdecimal():
-                row[column] = int(row[column])
-        wrong = SCHEMA.problems(row, where)
+            if match := WHOLE_NUMBER.fullmatch(row.get(column, "")):
+                row[column] = int(match[1])
+        wrong = SCHEMA.problems(row, line)
         found += wrong
         if wrong:
             continue
         twin = lines_of.setdefault(row["name"].casefold(), number)
         if twin != number:
             found.append(
-                f"{where}: the name {row['name']!r} is taken by line {twin} (capitals do not tell names apart)."
+                f"{line}: the name {row['name']!r} is taken by line {twin} (capitals do not tell names apart)."
             )
         prompts.append(Prompt(**row))
     if found:
         raise StudyError(*found)
+    if not prompts:
+        raise StudyError(f"{where}: the table has no prompts; add a line under the header.")
     return prompts
 
 
-def _check_header(path: str | Path, header: list[str]) -> None:
+def _check_header(where: str, header: list[str]) -> None:
     known = ", ".join(COLUMNS)
+    if header[0] == "":
+        raise StudyError(
+            f"{where}: the first column has no name; if it numbers the rows, leave it out (index=False in pandas)."
+        )
     for column in ("name", "prompt"):
         if column not in header:
             hint = " (the columns must be separated by tabs)" if len(header) == 1 else ""
-            raise StudyError(f"{path}: the column {column} is missing{hint}; the known columns are {known}.")
+            raise StudyError(f"{where}: the column {column} is missing{hint}; the known columns are {known}.")
     for column in header:
         if column not in COLUMNS:
-            raise StudyError(f"{path}: the column {column!r} is unknown; the known columns are {known}.")
+            raise StudyError(
+                f"{where}: the column {shown(column)} is unknown; the known columns are {known}."
+            )
         if header.count(column) > 1:
-            raise StudyError(f"{path}: the column {column} stands there twice.")
+            raise StudyError(f"{where}: the column {column} stands there twice.")
 
 
 def image_names(prompt: Prompt, images_per_prompt: int) -> list[str]:
