@@ -1,5 +1,6 @@
 """The classifier spec: shapes against PyTorch's, and a sentence for every mistake."""
 
+import random
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.slips import is_readable, mutated
 from support.specs import SMALL, write_spec
 
 from promptflux.classifiers.network import Network, untrained_weights
@@ -79,7 +81,7 @@ DENSE = [{"dense": 3}]
         ({"layers": [{"maxpool": 2}, {"conv": {"out": 4, "kernel": 6}}]}, ["layers[1]", "1×6×5", "6×6"]),
         ({"layers": [{"conv": {"out": 4, "kernel": 3, "groups": 2}}]}, ["1 input channels", "2 groups"]),
         ({"layers": [{"maxpool": {"kernel": 2, "padding": 2}}]}, ["padding 2×2", "half of its kernel 2×2"]),
-        ({"layers": [{"batchnorm": {"eps": "1e-5"}}]}, ["'1e-5'", "1.0e-5"]),
+        ({"layers": [{"batchnorm": {"eps": "small"}}]}, ["eps is 'small'", "above 0"]),
         ({"layers": [{"dropout": 1}]}, ["dropout is 1"]),
         ({"layers": WITHOUT_FLATTEN}, ["dense1", "6×5×4", "flatten"]),
         (
@@ -117,6 +119,31 @@ DENSE = [{"dense": 3}]
         ({"weights": {"checkpoint": "missing.pt"}}, ["no file", "missing.pt"]),
         ({"weights": {"seed": 1, "rename": {"x": "conv1"}}}, ["only a checkpoint"]),
         ({"wieghts": {"seed": 1}}, ["'wieghts' is unknown"]),
+        ({"layers": ["relu", "dense"]}, ["layers[1] is 'dense' without its settings", "1 to 65536"]),
+        ({"layers": [{"conv": None}]}, ["layers[0] is 'conv' without its settings", "{out: 16, kernel: 3}"]),
+        ({"layers": [{"relu": None}]}, ["nothing after the colon; write `- relu`"]),
+        ({"layers": [{"leaky_relu": {"slope": float("nan")}}]}, ["slope is nan"]),
+        ({"layers": [{"dropout": float("nan")}]}, ["dropout is nan"]),
+        ({"layers": [{"batchnorm": {"eps": float("inf")}}]}, ["eps is inf"]),
+        ({"layers": [{"leaky_relu": {"slope": 1e300}}]}, ["slope is 1e+300"]),
+        (
+            {"input": {"name": "x", "size": 8, "channels": "gray", "mean": [float("nan")]}},
+            ["mean[0] is nan"],
+        ),
+        ({"input": {"name": "x", "size": 8, "channels": "gray", "std": [float("inf")]}}, ["std[0] is inf"]),
+        ({"input": "gray28\n"}, ["input is 'gray28\\n'"]),
+        ({"input": {"name": "x\n", "size": 8, "channels": "gray"}}, ["input.name is 'x\\n'"]),
+        ({"labels": ["a", "b", "c\n"]}, ["labels[2] is 'c\\n'"]),
+        ({"labels": ["a", "b", "\x1b[2J"]}, ["labels[2]", "control characters"]),
+        ({"labels": ["a", "b", " "]}, ["labels[2]"]),
+        ({"labels": None}, ["labels is empty (null)"]),
+        ({"weights": {"seed": 1.5}}, ["weights.seed is 1.5"]),
+        ({"weights": {"checkpoint": "x" * 5000 + ".pt"}}, ["there is no file"]),
+        ({"weights": {"checkpoint": "a.pt", "rename": {"\x1b": 3}}}, ["weights.rename['\\x1b'] is 3"]),
+        (
+            {"layers": ["flatten", {"dense": 65536}, {"dense": 65536}, {"dense": 3}]},
+            ["4,3", "parameters; at most"],
+        ),
     ],
 )
 def test_a_mistake_is_a_sentence(tmp_path, changes, said):
@@ -127,6 +154,49 @@ def test_a_mistake_is_a_sentence(tmp_path, changes, said):
     assert message.startswith(str(path))
     for words in said:
         assert words in message, message
+
+
+def test_numbers_have_one_type_however_they_are_written(tmp_path):
+    layers = [
+        {"conv": {"out": 4.0, "kernel": [3.0, 3]}},
+        {"batchnorm": {"eps": 1}},
+        {"leaky_relu": {"slope": "1e-2"}},
+        {"maxpool": 2.0},
+        "flatten",
+        {"dropout": 0},
+        {"dense": 3.0},
+    ]
+    written = load_spec(write_spec(tmp_path, layers=layers, weights={"seed": 7.0}))
+    assert repr(written.weights["seed"]) == "7"
+    assert repr(written.layers[0].settings["kernel"]) == "(3, 3)"
+    assert [repr(layer.settings) for layer in written.layers[1:3]] == [
+        "{'eps': 1.0, 'activation': 'identity'}",
+        "{'slope': 0.01}",
+    ]
+    layers[0], layers[3], layers[5], layers[6] = (
+        {"conv": {"out": 4, "kernel": 3}}, {"maxpool": 2}, {"dropout": 0.0}, {"dense": 3},
+    )  # fmt: skip
+    assert load_spec(write_spec(tmp_path, layers=layers)).digest == written.digest
+
+
+def test_the_modules_of_a_checkpoint_may_be_numbers(tmp_path):
+    """As nn.Sequential names them; a number is not read as one, so that 1.10 is not 1.1."""
+    text = yaml.safe_dump({**SMALL, "weights": {"checkpoint": "a.pt"}})
+    (tmp_path / "a.pt").touch()
+    path = tmp_path / "small.yaml"
+    path.write_text(text + "  rename: {0: conv1, 1.10: conv2, null: batchnorm1}\n")
+    assert load_spec(path).weights["rename"] == {"0": "conv1", "1.10": "conv2", "null": "batchnorm1"}
+
+
+@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_spec_is_one_or_a_sentence(tmp_path, seed):
+    path = tmp_path / "any.yaml"
+    path.write_bytes(mutated(yaml.safe_dump(SMALL, sort_keys=False), random.Random(seed)))
+    try:
+        load_spec(path)
+    except StudyError as error:
+        is_readable(str(error))
 
 
 def test_several_mistakes_are_told_at_once(tmp_path):
@@ -142,9 +212,11 @@ def test_several_mistakes_are_told_at_once(tmp_path):
     [
         (b"", "mapping"),
         (b"- a\n- b\n", "mapping"),
-        (b"a: [1,\nb: {", "line 2"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b"a: !!python/object/apply:os.system ['true']", "not YAML"),
+        (b"a: 1\nb: ]\n", "line 2"),
+        (b"\xff\xfea", "not UTF-16"),
+        ("labels: [café]".encode("latin-1"), "line 1: byte 12 is not UTF-8"),
+        ("input: gray28".encode("utf-16-le"), "NUL bytes"),
+        (b"a: !!python/object/apply:os.system ['true']", "the tag"),
     ],
 )
 def test_a_file_that_is_no_spec(tmp_path, content, said):

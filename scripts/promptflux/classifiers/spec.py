@@ -1,21 +1,24 @@
 """The classifier spec: a CNN in a YAML file, from which every engine builds the same network."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import Kind, Layer, Shape, shape_text
-from promptflux.classifiers.kinds import KINDS, layer_schemas
-from promptflux.errors import StudyError
+from promptflux.classifiers.kinds import KINDS, layer_schemas, required
+from promptflux.documents import read_yaml
+from promptflux.errors import StudyError, place, shown
 from promptflux.images.inputs import InputSpec
 from promptflux.schema import Schema
 
-CLASSIFIER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+CLASSIFIER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+MOST_VALUES = 2**30  # of all parameters, or of a layer's output for one image: 4 GiB
 
 SCHEMA = Schema("classifier", layer_schemas())
 
@@ -45,19 +48,22 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
     Raises StudyError with a sentence for each problem.
     """
     path = Path(path)
+    where = place(path)
     value = _read(path)
-    found = SCHEMA.problems(value, str(path))
+    misread = _layers_without_settings(value.get("layers"))
+    found = SCHEMA.problems(_without(value, misread), where)
+    found += [f"{where}: {sentence}" for sentence in misread.values()]
     if not CLASSIFIER_NAME.fullmatch(path.stem):
         found.append(
-            f"{path}: the file's name is the classifier's, which may hold letters, digits, _ and - "
-            f"and begins with a letter or digit."
+            f"{where}: the file's name is the classifier's, which may hold letters, digits, _ and -, "
+            f"begins with a letter or digit and has at most 64 characters."
         )
     if found:
         raise StudyError(*found)
     try:
         input_spec = InputSpec.from_config(value["input"])
     except StudyError as error:
-        raise StudyError(f"{path}: {error}") from None
+        raise StudyError(f"{where}: {error}") from None
     spec = Spec(
         name=path.stem,
         source=str(path),
@@ -67,27 +73,53 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
         labels=tuple(value["labels"]),
         weights=value["weights"],
     )
-    found = [*_output_problems(spec), *_weights_problems(spec, weights_exist)]
+    found = [*_output_problems(spec), *_size_problems(spec), *_weights_problems(spec, weights_exist)]
     if found:
-        raise StudyError(*(f"{path}: {problem}" for problem in found))
+        raise StudyError(*(f"{where}: {problem}" for problem in found))
     return spec
 
 
 def _read(path: Path) -> Mapping:
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"{path}: the classifier spec cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: byte {error.start} is not UTF-8; save the spec as UTF-8 text.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or error
-        raise StudyError(f"{path}{where}: this is not YAML ({reason}).") from None
+    """The mapping of the file, its numbers of the types that the schema wants."""
+    value = read_yaml(path, "classifier spec")
     if not isinstance(value, Mapping):
-        raise StudyError(f"{path}: a classifier spec is a mapping of input, layers, labels and weights.")
-    return value
+        raise StudyError(
+            f"{place(path)}: a classifier spec is a mapping of input, layers, labels and weights."
+        )
+    return SCHEMA.typed(value)
+
+
+def _layers_without_settings(layers: Any) -> dict[int, str]:
+    """A sentence for each layer, by its index, that is a name which needs settings, or a name with a colon and none."""
+    found = {}
+    for index, entry in enumerate(layers if isinstance(layers, list) else []):
+        colon = isinstance(entry, Mapping) and len(entry) == 1 and next(iter(entry.values())) is None
+        name = next(iter(entry)) if colon else entry
+        kind = KINDS.get(name) if isinstance(name, str) else None
+        if kind is None or not (colon or required(kind)):
+            continue
+        if required(kind):
+            first = required(kind)[0]
+            wanted = (
+                f"needs settings, such as {kind.written}" if kind.written else f"needs {_wanted(kind, first)}"
+            )
+            found[index] = f"layers[{index}] is {name!r} without its settings; `- {name}:` {wanted}."
+        else:
+            found[index] = f"layers[{index}] is `{name}:` with nothing after the colon; write `- {name}`."
+    return found
+
+
+def _wanted(kind: Kind, setting: str) -> str:
+    return kind.schema[setting].get("description", setting)
+
+
+def _without(value: Mapping, layers: Mapping[int, str]) -> dict:
+    """`value` without some of its layers, which have had their sentence; the others keep their index."""
+    return (
+        {**value, "layers": ["relu" if i in layers else entry for i, entry in enumerate(value["layers"])]}
+        if layers
+        else dict(value)
+    )
 
 
 def _layers(path: Path, entries: list, shape: Shape) -> tuple[Layer, ...]:
@@ -103,7 +135,9 @@ def _layers(path: Path, entries: list, shape: Shape) -> tuple[Layer, ...]:
                 raise StudyError("softmax must be the last layer")
             out_shape = kind.shape(settings, shape)
         except StudyError as error:
-            raise StudyError(f"{path}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}.") from None
+            raise StudyError(
+                f"{place(path)}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}."
+            ) from None
         layers.append(Layer(name, kind.name, settings, shape, out_shape, kind.parameters(settings, shape)))
         shape = out_shape
     return tuple(layers)
@@ -132,6 +166,21 @@ def _output_problems(spec: Spec) -> list[str]:
     return []
 
 
+def _size_problems(spec: Spec) -> list[str]:
+    """What no machine of today holds; it would end the run when its weights are read."""
+    count = sum(map(prod, spec.parameters.values()))
+    found = (
+        [f"the network has {count:,} parameters; at most {MOST_VALUES:,} are taken."]
+        if count > MOST_VALUES
+        else []
+    )
+    large = [layer for layer in spec.layers if prod(layer.shape) > MOST_VALUES]
+    return found + [
+        f"{layer.name} gives {shape_text(layer.shape)} values for an image; at most {MOST_VALUES:,} are taken."
+        for layer in large[:1]
+    ]
+
+
 def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
     weights = spec.weights
     sources = [key for key in ("file", "seed", "checkpoint") if key in weights]
@@ -149,13 +198,15 @@ def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
     for module, layer in weights.get("rename", {}).items():
         if layer not in with_parameters:
             found.append(
-                f"weights.rename makes {module!r} the layer {layer!r}; "
+                f"weights.rename makes {shown(module)} the layer {shown(layer)}; "
                 f"the layers with parameters are {', '.join(with_parameters)}."
             )
     twice = [layer for layer, count in Counter(weights.get("rename", {}).values()).items() if count > 1]
     if twice:
         found.append(f"weights.rename gives the layer {' and '.join(twice)} more than one source.")
-    if weights_exist and spec.weights_path and not spec.weights_path.is_file():
+    if weights_exist and spec.weights_path and not os.path.isfile(spec.weights_path):
         key = sources[0]
-        found.append(f"weights.{key} is {weights[key]!r}, and there is no file {spec.weights_path}.")
+        found.append(
+            f"weights.{key} is {shown(weights[key])}, and there is no file {place(spec.weights_path)}."
+        )
     return found
