@@ -1,20 +1,14 @@
 """promptflux: prompts to images to tensors to predictions, in Python and in Julia."""
 
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.27")
-
-if Path("config.yaml").is_file():
-
-    configfile: "config.yaml"
 
 
 report: "captions/study.rst"
 
 
-include: "rules/common.smk"
+include: "rules/common.smk"  # reads config.yaml, checks it, and has what the rules share
 include: "rules/generate.smk"
 include: "rules/preprocess.smk"
 include: "rules/models.smk"

@@ -4,6 +4,7 @@
 import sys
 import tempfile
 from functools import cache
+from pathlib import Path
 
 # The folder of this workflow, which another one may use as a module.
 PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
@@ -14,12 +15,13 @@ from promptflux.errors import StudyError
 from promptflux.files.digests import Digests
 from promptflux.files.made import bring_up_to_date
 from promptflux.files.whole import clear_partial_files
-from promptflux.generation.context import context_warnings, unknown_words, unknown_words_warning
+from promptflux.generation.context import prompt_warnings
 from promptflux.paths import Results
 from promptflux.report.sections import benchmarks, classifier_sections, files_of, gallery_rows
 from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed
+from promptflux.study.config import CONFIG, user_config
 from promptflux.study.disk import check_free_disk
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
 from promptflux.study.jobs import jobs_of
@@ -33,10 +35,25 @@ JULIA = PROMPTFLUX / "julia"
 ENVS = {path.stem: f"../envs/{path.name}" for path in (PROMPTFLUX / "envs").glob("*.yaml")}
 
 
+def read_config():
+    """What the user wants other than the defaults, as `configfile:` lays it over each other.
+
+    Snakemake itself would run what a `config.yaml` has under `__use_yte__`, keep the last of a
+    key given twice, and end with a traceback in some that are no config.
+    """
+    if workflow.modifier.skip_configfile:
+        return config  # of the workflow that has this one as a module
+    settings = workflow.config_settings
+    given, has_own = user_config(settings.configfiles, settings.config, settings.replace_workflow_config)
+    if has_own:
+        workflow.configfiles.append(CONFIG)  # for Snakemake's report, and for jobs on other machines
+    return given
+
+
 def read_study():
     """The study that the config asks for; a mistake in it ends the run with its sentences."""
     try:
-        return load_study(config, [Path("."), PROMPTFLUX])
+        return load_study(read_config(), [Path("."), PROMPTFLUX])
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")
 
@@ -209,14 +226,12 @@ def tensors_of(wildcards):
     return RESULTS.tensors(STUDY.classifiers[wildcards.classifier].input.name, wildcards.batch)
 
 
-def prompt_warnings():
-    """Warnings on prompts that are too long for the model or have words that it never learnt, where that can be told."""
-    if STUDY.generator is None or not STUDY.generator.is_folder:
-        return []
-    folder, prompts = STUDY.generator.model, {prompt.name: prompt.prompt for prompt in STUDY.prompts}
-    unknown = unknown_words(folder, prompts.values())
-    found = [unknown_words_warning(STUDY.config["generator"]["model"], unknown)] if unknown else []
-    return found + context_warnings(folder, prompts)
+def warnings():
+    """What the model will not see in the prompts."""
+    generator = STUDY.generator
+    folder = generator.model if generator and generator.is_folder else None
+    prompts = {prompt.name: prompt.prompt for prompt in STUDY.prompts}
+    return prompt_warnings(prompts, STUDY.config["generator"]["model"], folder)
 
 
 def changes_since_last_run():
@@ -244,17 +259,18 @@ if workflow.is_main_process and (sentences := changes_since_last_run()):
     )
 
 
+# What the study does not have is no target; Snakemake says so.
 wildcard_constraints:
-    batch="[a-z]+[01]*",
-    classifier="[A-Za-z0-9][A-Za-z0-9_-]*",
+    batch="|".join(STUDY.image_batches),
+    classifier="|".join(STUDY.classifiers),
     engine="|".join(ENGINES),
     image="[A-Za-z0-9][A-Za-z0-9_.-]*",
-    input_name="[A-Za-z0-9][A-Za-z0-9_-]*",
+    input_name="|".join(STUDY.inputs),
 
 
 onstart:
     clear_partial_files(LYING())
-    print(ENGINE_NOTE, *prompt_warnings(), sep="\n", file=sys.stderr)
+    print(ENGINE_NOTE, *warnings(), sep="\n", file=sys.stderr)
 
 
 onsuccess:

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from promptflux.errors import shown
+from promptflux.documents import read_text
+from promptflux.errors import StudyError, place, shown
 from promptflux.generation.prompts import Prompt
 
 MOST_NAMES = 5
+MOST_RECORD = 50_000_000  # bytes of a record; 10,000 prompts take two or three millions
 # What follows from another value: of the first of these keys that begins the changed one's path.
 CONSEQUENCES = {
     "prompts": "the prompts are compared below",
@@ -32,12 +35,17 @@ def asked(config: Mapping, prompts: Sequence[Prompt]) -> dict:
 
 
 def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> list[str]:
-    """A sentence for each difference to the study of `record`, a file of `asked`; none without such a file."""
-    try:
-        before = json.loads(Path(record).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """A sentence for each difference to the study of `record`, a file of `asked`; none without such a file.
+
+    A record that is damaged, or of another version, is a sentence too: it stops no run.
+    """
+    if not os.path.lexists(record):
         return []
-    old, new = flat(before["config"]), flat(config)
+    try:
+        before = _read(record)
+    except StudyError as error:
+        return [f"{sentence} What has changed since cannot be told." for sentence in error.args]
+    old, new = before["config"], flat(config)
     sentences = [
         f"{key} was {shown(old.get(key))} and is {shown(new.get(key))}: {consequence(key)}."
         for key in dict.fromkeys([*old, *new])
@@ -65,6 +73,25 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
     return sentences
 
 
+def _read(record: str | Path) -> dict:
+    """What a record asked for, its config `flat`. A prompt of another version has this version's columns, others are left out."""
+    try:
+        before = json.loads(read_text(record, "record of the last run", MOST_RECORD))
+        config = flat(before["config"])
+        columns = dataclasses.asdict(Prompt("", ""))
+        rows = [
+            {column: row.get(column, default) for column, default in columns.items()}
+            for row in before["prompts"]
+        ]
+        if not all(isinstance(row["name"], str) for row in rows):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise StudyError(
+            f"{place(record)}: the record of the last run is damaged, or of another version."
+        ) from None
+    return {"config": config, "prompts": rows}
+
+
 def flat(config: Mapping, prefix: str = "") -> dict[str, object]:
     """The values of nested mappings by their paths: {"a": {"b": 1}} becomes {"a.b": 1}."""
     values: dict[str, object] = {}
@@ -74,7 +101,9 @@ def flat(config: Mapping, prefix: str = "") -> dict[str, object]:
 
 
 def consequence(key: str) -> str:
-    return next(words for start, words in CONSEQUENCES.items() if f"{key}.".startswith(f"{start}."))
+    """What follows from another value of a key; a key that this version does not have changes nothing by itself."""
+    found = (words for start, words in CONSEQUENCES.items() if f"{key}.".startswith(f"{start}."))
+    return next(found, "this version does not know it")
 
 
 def listed(names: Iterable[str]) -> str:

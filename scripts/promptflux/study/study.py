@@ -3,15 +3,15 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from promptflux.classifiers.spec import Spec, load_spec
-from promptflux.errors import StudyError, shown
+from promptflux.documents import read_text
+from promptflux.errors import StudyError, place, shown
 from promptflux.files.checksums import read_checksums
 from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
@@ -22,11 +22,14 @@ from promptflux.images.inputs import InputSpec
 from promptflux.paths import HERE, Results
 from promptflux.schema import Schema
 from promptflux.study.batches import OWN_IMAGES_PER_BATCH, batches, prompts_per_job
-from promptflux.study.config import find, overlay
+from promptflux.study.colormaps import colormap_schema
+from promptflux.study.config import CONFIG, find, overlay, read_config
 from promptflux.study.engines import engines_schema
-from promptflux.study.own_images import OwnImage, list_images
+from promptflux.study.own_images import SNAKEMAKE_VARIABLE, OwnImage, list_images
 
-SCHEMA = Schema("config", {"engines": engines_schema()})
+SCHEMA = Schema("config", {"engines": engines_schema(), "colormap": colormap_schema()})
+MOST_IMAGES = 1_000_000
+MOST_SUMS = 200_000_000  # bytes of a list; a line has some 100
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,14 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     in this order. Raises StudyError with every problem that was found, a line each.
     """
     places = [Path(folder) for folder in folders]
-    defaults = yaml.safe_load((places[-1] / "config.yaml").read_text(encoding="utf-8"))
+    defaults = read_config(places[-1] / CONFIG)
     config = SCHEMA.typed(overlay(defaults, changes))
     found = SCHEMA.problems(config, "config.yaml")
-    if found:
-        raise StudyError(*found)
+    if found:  # what is sound is looked at all the same, so that all mistakes are said at once
+        wrong = SCHEMA.wrong(config)
+        config = {key: config[key] for key in config if key not in wrong}
+        config = {"prompts": None, "images": None, "verify": None, "classifiers": []} | config
+        config = SCHEMA.typed(overlay(defaults, {"figures": {"images": "all"}} | config))
 
     def attempt(part: Callable, *arguments: Any, otherwise: Any) -> Any:
         try:
@@ -147,11 +153,20 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     prompts_path = attempt(_found, config, "prompts", "file", places, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
     generator = attempt(_generator, config, places, otherwise=None) if prompts_path else None
-    reference = attempt(_found, config, "verify", "folder or file", places, otherwise=None)
+    reference = attempt(_reference, config, places, otherwise=None)
     classifiers = attempt(_classifiers, config, places, otherwise={})
     own_images = attempt(_own_images, config, places, otherwise=[])
-    if config["prompts"] is None and config["images"] is None:
+    if config["prompts"] is None and config["images"] is None and not found:
         found.append("config.yaml: prompts and images are both null; a study needs one of them.")
+    read = [prompts_path, reference, *(generator.files() if generator else [])]
+    read += [path for spec in classifiers.values() for path in (spec.path, spec.weights_path)]
+    found += _variables(places[-1].resolve(), [path for path in read if path])
+    if generator:
+        wanted = sum(prompt.images or generator.images_per_prompt for prompt in prompts)
+        if wanted > MOST_IMAGES:
+            found.append(
+                f"{prompts_path}: the study has {wanted:,} images; at most {MOST_IMAGES:,} are made."
+            )
     if found:
         raise StudyError(*found)
 
@@ -215,13 +230,55 @@ def _found(config: dict, key: str, what: str, folders: list[Path]) -> Path | Non
     return path
 
 
+def _reference(config: dict, folders: list[Path]) -> Path | None:
+    """What `verify` names, if it is what it can be: the results of a run, or a list of their SHA-256 sums."""
+    path = _found(config, "verify", "folder or file", folders)
+    if path is None:
+        return None
+    if path.is_dir():
+        results = path / "results" if (path / "results").is_dir() else path
+        if not any((results / name).exists() for name in ("manifest.sha256", "images", "predictions")):
+            raise StudyError(
+                f"config.yaml: verify is {shown(str(path))}, a folder without the results of a run "
+                f"(manifest.sha256, images or predictions)."
+            )
+        return path
+    read_text(path, "list of SHA-256 sums", MOST_SUMS)  # or a sentence, for a pipe or what is huge
+    if not read_checksums(path):
+        raise StudyError(f"config.yaml: verify is {shown(str(path))}, a list of SHA-256 sums without any.")
+    return path
+
+
+def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
+    """A sentence for each variable that Snakemake would see in a path: in that of the workflow, each brace counts."""
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        if variable := SNAKEMAKE_VARIABLE.search(str(path)):
+            found.setdefault(variable[0], path)
+    if variable := SNAKEMAKE_VARIABLE.search(str(workflow)) or re.search(r"[{}]", str(workflow)):
+        found[variable[0]] = workflow
+    return [
+        f"{place(path)}: Snakemake takes {shown(variable)} in this path for a variable of its own; "
+        f"rename the file or folder."
+        for variable, path in found.items()
+    ]
+
+
 def _generator(config: dict, folders: list[Path]) -> Generator:
     settings = config["generator"]
     return read_generator(settings, find(settings["model"], folders))
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:
-    return [] if config["images"] is None else list_images(config["images"], folders)
+    if config["images"] is None:
+        return []
+    try:
+        return list_images(config["images"], folders)
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        named = shown(error.filename if error.filename is not None else config["images"])
+        raise StudyError(
+            f"config.yaml: images names {named}, which cannot be read ({error.strerror})."
+        ) from None
 
 
 def _classifiers(config: dict, folders: list[Path]) -> dict[str, Spec]:
@@ -281,8 +338,9 @@ def _chosen(groups: Sequence[list[str]], wanted: int | str | list[str]) -> list[
         unknown = [name for name in wanted if name not in known]
         if unknown:
             example = shown(groups[0][0])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise StudyError(
-                f"config.yaml: figures.images names {', '.join(map(shown, unknown))}, "
+                f"config.yaml: figures.images names {', '.join(map(shown, unknown[:5]))}{more}, "
                 f"and the study has no such image; a name looks like {example}."
             )
         return wanted
