@@ -25,7 +25,14 @@ from promptflux.study.config import CONFIG, user_config
 from promptflux.study.disk import check_free_disk
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
 from promptflux.study.jobs import jobs_of
-from promptflux.study.resources import figures_needs, generate_needs, infer_needs, preprocess_needs
+from promptflux.study.resources import (
+    PREPROCESS_THREADS,
+    figures_needs,
+    generate_needs,
+    infer_needs,
+    opening_mb,
+    preprocess_needs,
+)
 from promptflux.study.stages import compared
 from promptflux.study.study import load_study
 

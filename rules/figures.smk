@@ -96,7 +96,7 @@ rule gallery:
     conda:
         ENVS["figures"]
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(lambda wildcards: 2000 + opening_mb(STUDY, STUDY.own_images)),
         runtime=growing(10 + IMAGES // 100),
         disk_mb=100,
     params:

@@ -5,7 +5,6 @@
 
 
 for batch, images in STUDY.image_batches.items():
-    needs = preprocess_needs(STUDY, batch)
 
     rule:
         name:
@@ -24,11 +23,12 @@ for batch, images in STUDY.image_batches.items():
             RESULTS.benchmark(f"preprocess/{{input_name}}/{batch}")
         conda:
             ENVS["preprocess"]
-        threads: 4
+        threads: PREPROCESS_THREADS
         resources:
-            mem_mb=growing(needs["mem_mb"]),
-            runtime=growing(needs["runtime"]),
-            disk_mb=needs["disk_mb"],
+            # Asked of a job that runs: it reads the heads of all its images.
+            mem_mb=growing(lambda wildcards, batch=batch: preprocess_needs(STUDY, batch)["mem_mb"]),
+            runtime=growing(10 + len(images) // 50),
+            disk_mb=lambda wildcards, batch=batch: preprocess_needs(STUDY, batch)["disk_mb"],
         params:
             asked=asked_of(f"preprocess/{{input_name}}/{batch}"),
         message:

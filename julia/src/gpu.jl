@@ -4,7 +4,7 @@
     visible_gpus()
 
 The UUIDs of the GPUs that this process may use, in the order of nvidia-smi; none without a
-driver. `CUDA_VISIBLE_DEVICES`, which Slurm sets for its jobs, is minded.
+driver. `CUDA_VISIBLE_DEVICES`, which Slurm sets for its jobs, is respected.
 """
 function visible_gpus()
     Sys.which("nvidia-smi") === nothing && return String[]

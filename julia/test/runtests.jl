@@ -331,7 +331,7 @@ end
         end
         @test resize(reshape(UInt8[0, 100, 200, 250], 4, 1, 1), (2, 1), "box") == reshape(UInt8[50, 225], 2, 1, 1)
         @test resize(reshape(UInt8[1, 2, 3, 4], 4, 1, 1), (2, 1), "nearest") == reshape(UInt8[2, 4], 2, 1, 1)
-        @test PromptFlux.centred_box((300, 200), (100, 100)) == (50.0, 0.0, 250.0, 200.0)
+        @test PromptFlux.centered_box((300, 200), (100, 100)) == (50.0, 0.0, 250.0, 200.0)
         @test PromptFlux.contained_size((300, 200), (100, 100)) == (100, 67)
         padded = InputSpec("padded", 8, 4, "gray", "pad", "bilinear", [0.5], [0.5])
         tensor = image_tensor(fill(0xff, 5, 5, 3), padded)

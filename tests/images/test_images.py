@@ -204,7 +204,7 @@ def test_palettes_with_and_without_transparency(tmp_path):
     assert pixels(picture).tolist() == [[[255, 255, 255], [0, 0, 200]]]
 
 
-def test_a_transparent_colour(tmp_path):
+def test_a_transparent_color(tmp_path):
     picture, _ = open_rgb(saved(tmp_path, Image.new("RGB", (2, 2), (1, 2, 3)), transparency=(1, 2, 3)))
     assert (pixels(picture) == 255).all()
     picture, _ = open_rgb(saved(tmp_path, Image.new("L", (2, 2), 7), transparency=7))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from promptflux.errors import StudyError
-from promptflux.images.fitting import FILTERS, centred_box, contained_size, fitted, tensor
+from promptflux.images.fitting import FILTERS, centered_box, contained_size, fitted, tensor
 from promptflux.images.inputs import InputSpec
 
 
@@ -124,7 +124,7 @@ sides = st.integers(1, 5000)
 
 @given(size=st.tuples(sides, sides), target=st.tuples(st.integers(1, 500), st.integers(1, 500)))
 def test_the_boxes_of_crop_and_pad(size, target):
-    left, top, right, bottom = centred_box(size, target)
+    left, top, right, bottom = centered_box(size, target)
     assert 0 <= left < right <= size[0]
     assert 0 <= top < bottom <= size[1]
     assert (right - left) * target[1] == pytest.approx((bottom - top) * target[0])

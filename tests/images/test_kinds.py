@@ -141,7 +141,7 @@ def test_a_transparent_gray_is_white_and_no_other(depth, interlace):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_transparent_colour_is_white_in_all_its_bits(depth):
+def test_a_transparent_color_is_white_in_all_its_bits(depth):
     values = np.random.default_rng(1).integers(0, 2**depth, (6, 7, 3))
     values[0, 1] = values[0, 0]
     values[0, 1, 2] ^= 1  # the neighbour in the last bit

@@ -22,7 +22,7 @@ PROJECT = WORKFLOW / "julia"
 
 
 def write_weights(folder: Path, spec: Spec, seed: int) -> Path:
-    """Untrained weights with batch normalisations that do something, in `{folder}/{name}.h5`."""
+    """Untrained weights with batch normalizations that do something, in `{folder}/{name}.h5`."""
     rng = np.random.default_rng(seed)
     weights = untrained_weights(spec, seed)
     for name in weights:

@@ -11,7 +11,7 @@ rule scenes:
         f"{TRAINED}/scenes",
         f"{TRAINED}/contact_sheet.png",
     message:
-        "The diffusion model is in results/trained/scenes; copy it to models/scenes to use it"
+        "The diffusion model is in results/trained/scenes; copy it and scenes.sha256 to models/ to use it"
 
 
 rule train_autoencoder:
@@ -106,6 +106,7 @@ rule describe_scenes:
         samples=f"{TRAINED}/evaluated/trained_samples.png",
     output:
         scenes=directory(f"{TRAINED}/scenes"),
+        sums=f"{TRAINED}/scenes.sha256",
     log:
         log_of("describe_scenes"),
     conda:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
+from promptflux.generation.model_folder import write_sums
 from promptflux.script import run
 from training.world.labels import LABELS
 
@@ -89,8 +90,11 @@ def parameters(weights: Path) -> float:
         return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()) / 1e6  # noqa: SIM118
 
 
-def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str) -> None:
-    """Copy the `pipeline` folder to `scenes` and put the card (README.md) and its two pictures into it."""
+def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str, sums: str) -> None:
+    """Copy the `pipeline` folder to `scenes` and put the card (README.md) and its two pictures into it.
+
+    sums: the list of SHA-256 sums beside it, `{scenes}.sha256`, which a copy of the model is held to.
+    """
     output = Path(scenes)
     shutil.copytree(pipeline, output, dirs_exist_ok=True)
     shutil.copy(plot, output / "evaluation.png")
@@ -126,6 +130,8 @@ def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str
         **{key: measured[key] for key in ("images", "prompts", "steps", "kind", "time", "three", "third", "frechet_images", "pairs", "threads")},
     )  # fmt: skip
     (output / "README.md").write_text(card, encoding="utf-8")
+    write_sums(output)
+    assert Path(sums).is_file()  # beside the folder, under its name
 
 
 if "snakemake" in globals():

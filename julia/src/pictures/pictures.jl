@@ -42,7 +42,7 @@ check_size(width, height) =
 # The two packages are loaded with the first picture: that takes 0.6 s, and inference reads none.
 with_package(decode, package, arguments...) = Base.invokelatest(decode, Base.require(PromptFlux, package), arguments...)
 
-"The components of a height × width matrix of colours as width × height × components."
+"The components of a height × width matrix of colors as width × height × components."
 function planes(colors::AbstractMatrix{C}) where {C}
     T = sizeof(eltype(C)) == 1 ? UInt8 : UInt16
     components = reshape(reinterpret(T, vec(colors)), length(C), size(colors)...)
@@ -57,7 +57,7 @@ function rgb(planes::Array{UInt8,3})
     return isodd(channels) ? colors : over_white.(colors, planes[:, :, channels])
 end
 
-"Lay a colour with transparency over white, rounded as Pillow's `alpha_composite` does it."
+"Lay a color with transparency over white, rounded as Pillow's `alpha_composite` does it."
 function over_white(color::UInt8, alpha::UInt8)
     mixed = 128 * (Int(color) * alpha + 255 * (255 - Int(alpha)) + 128)
     return (((mixed >> 8 + mixed) >> 8) >> 7) % UInt8
@@ -133,9 +133,9 @@ const CRC_TABLE = [foldl((c, _) -> isodd(c) ? 0xedb88320 ⊻ c >> 1 : c >> 1, 1:
 
 crc32(bytes) = ~foldl((crc, byte) -> @inbounds(CRC_TABLE[(crc ⊻ byte) & 0xff + 1]) ⊻ crc >> 8, bytes; init=0xffffffff)
 
-"The samples of the transparent colour of gray or RGB, as wide as libpng hands them out."
+"The samples of the transparent color of gray or RGB, as wide as libpng hands them out."
 function transparent(data, depth, channels)
-    length(data) == 2channels || throw(Misfit("its transparent colour is of a wrong length"))
+    length(data) == 2channels || throw(Misfit("its transparent color is of a wrong length"))
     samples = [big_endian(data, 2c - 1, 2) & (1 << depth - 1) for c in 1:channels]
     return depth < 8 ? samples .* (255 ÷ (1 << depth - 1)) : samples
 end
@@ -169,13 +169,13 @@ function read_jpeg(bytes)
     check_size(big_endian(header, 4, 2), big_endian(header, 2, 2))
     bits, components = header[1], header[6]
     bits == 8 || throw(Misfit("it has $bits bits a sample, not 8"))
-    components in (1, 3, 4) || throw(Misfit("it has $components colour components, not 1, 3 or 4"))
+    components in (1, 3, 4) || throw(Misfit("it has $components color components, not 1, 3 or 4"))
     bare = vcat(JPEG_SIGNATURE, (jpeg_segment(s...) for s in segments if makes_pixels(s...))..., scans)
     samples = with_package(jpeg_samples, :JpegTurbo, bare, Int(components))
     return rgb(components == 4 ? from_cmyk(samples) : samples), jpeg_orientation(segments)
 end
 
-# Of what applications add, JFIF and Adobe tell the colours; comments do not.
+# Of what applications add, JFIF and Adobe tell the colors; comments do not.
 makes_pixels(marker, data) =
     marker == 0xe0 ? length(data) >= 14 && view(data, 1:5) == codeunits("JFIF\0") :
     marker == 0xee ? length(data) >= 12 && view(data, 1:5) == codeunits("Adobe") :

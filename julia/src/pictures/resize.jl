@@ -22,7 +22,7 @@ luma(red, green, blue) = ((19595 * Int32(red) + 38470 * Int32(green) + 7471 * In
 function fit(picture::Picture, input::InputSpec)
     size_, target = size(picture)[1:2], (input.width, input.height)
     input.fit == "stretch" && return resize(picture, target, input.filter)
-    input.fit == "crop" && return resize(picture, target, input.filter; box=centred_box(size_, target))
+    input.fit == "crop" && return resize(picture, target, input.filter; box=centered_box(size_, target))
     inner = contained_size(size_, target)
     left, top = (target .- inner) .÷ 2
     canvas = zeros(UInt8, target..., size(picture, 3))
@@ -30,8 +30,8 @@ function fit(picture::Picture, input::InputSpec)
     return canvas
 end
 
-"The largest centred box (left, top, right, bottom) with the aspect ratio of `target`."
-function centred_box((width, height), target)
+"The largest centered box (left, top, right, bottom) with the aspect ratio of `target`."
+function centered_box((width, height), target)
     box_width, box_height = Float64(width), Float64(height)
     if width * target[2] > height * target[1]
         box_width = height * target[1] / target[2]

@@ -32,7 +32,7 @@ class Network(nn.Sequential):
     def outputs(self, images: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Run the network and yield each layer's name and output, after its activation.
 
-        images: float32 [N, C, H, W], normalised. Yields [N, C, H, W], or [N, K] after flatten.
+        images: float32 [N, C, H, W], normalized. Yields [N, C, H, W], or [N, K] after flatten.
         """
         values = images
         for layer in self.description.layers:
@@ -53,7 +53,7 @@ class Network(nn.Sequential):
         """Take over the parameters of `weights`, named `{layer}/{parameter}`. Returns the network."""
         state = {name.replace("/", "."): torch.from_numpy(array.copy()) for name, array in weights.items()}
         missing, unexpected = self.load_state_dict(state, strict=False)
-        # PyTorch counts the batches that batch normalisation has seen; inference does not use it.
+        # PyTorch counts the batches that batch normalization has seen; inference does not use it.
         wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
         if wrong:
             raise StudyError(

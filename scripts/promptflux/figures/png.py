@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 UP = 2  # the filter of a row: what differs from the row above
-INCH = 0.0254  # metres
+INCH = 0.0254  # meters
 
 
 def write_png(path: Path, pixels: np.ndarray, dpi: int) -> None:

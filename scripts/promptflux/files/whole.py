@@ -31,7 +31,7 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
 
 def clear_partial_files(folder: str | os.PathLike) -> None:
     """Remove what killed processes left below `folder`; to be called when none of ours runs there."""
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(str(folder)):
         for name in names:
             if name.startswith(".") and PARTIAL in name:
                 Path(parent, name).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, printable, shown
-from promptflux.files.checksums import read_checksums
+from promptflux.files.checksums import read_checksums, write_checksums
 from promptflux.files.whole import sha256_of_file
 
 # Of a model folder, what decides its images; not its model card or previews.
@@ -57,6 +57,15 @@ def digest_of_model(folder: str | Path) -> str:
     for path in model_files(folder):
         digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256_of_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Write the list of SHA-256 sums beside a model's folder that `check_sums` holds it to."""
+    sums = {
+        f"{folder.name}/{file.relative_to(folder).as_posix()}": sha256_of_file(file)
+        for file in model_files(folder)
+    }
+    write_checksums(folder.with_name(f"{folder.name}.sha256"), sums)
 
 
 def check_sums(folder: Path) -> None:

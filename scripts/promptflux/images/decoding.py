@@ -53,7 +53,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     """An image of any of Pillow's modes as 8-bit RGB.
 
     16-bit gray (modes I;16 and I) is divided by 257 and rounded, so that 65535 becomes 255;
-    transparency is laid over white; CMYK is converted without a colour profile. Raises
+    transparency is laid over white; CMYK is converted without a color profile. Raises
     StudyError for floats, as it is not known which value is white.
     """
     if picture.mode == "F":

@@ -26,7 +26,7 @@ def fitted(picture: Image.Image, spec: InputSpec) -> Image.Image:
     if spec.fit == "stretch":
         return picture.resize(target, resampling)
     if spec.fit == "crop":
-        return picture.resize(target, resampling, box=centred_box(picture.size, target))
+        return picture.resize(target, resampling, box=centered_box(picture.size, target))
     inner = contained_size(picture.size, target)
     canvas = Image.new(picture.mode, target)
     left, top = ((outside - inside) // 2 for outside, inside in zip(target, inner, strict=True))
@@ -34,8 +34,8 @@ def fitted(picture: Image.Image, spec: InputSpec) -> Image.Image:
     return canvas
 
 
-def centred_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The largest centred box (left, top, right, bottom) of an image that has the target's aspect ratio.
+def centered_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The largest centered box (left, top, right, bottom) of an image that has the target's aspect ratio.
 
     size, target: (width, height). The box's edges need not be whole pixels (Pillow holds them
     as 32-bit floats).

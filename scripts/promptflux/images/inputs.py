@@ -18,7 +18,7 @@ NAMED_INPUT = re.compile(r"(gray|rgb)([1-9]\d{0,3})")
 class InputSpec:
     """How a classifier wants its images.
 
-    channels: "gray" or "rgb". fit: "crop" keeps the centre, "pad" puts the whole image on
+    channels: "gray" or "rgb". fit: "crop" keeps the center, "pad" puts the whole image on
     black, "stretch" ignores the aspect ratio. mean, std: one number a channel, for values
     in 0..1; left empty they are 0 and 1.
     """

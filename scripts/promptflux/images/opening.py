@@ -96,9 +96,9 @@ def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:
 
 
 def _is_kept(marker: int, data: memoryview) -> bool:
-    """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colours.
+    """Whether a segment bears on the pixels: of what applications add, JFIF and Adobe tell the colors.
 
-    The colour profile is not applied; it goes into the preprocessed picture, so that a viewer can.
+    The color profile is not applied; it goes into the preprocessed picture, so that a viewer can.
     """
     if marker == APP0:
         return len(data) >= 14 and bytes(data[:5]) == b"JFIF\0"

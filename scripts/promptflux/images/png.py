@@ -1,4 +1,4 @@
-"""PNG files: what Pillow does not make of them, namely 16 bits of colour, transparent colours and missing rows."""
+"""PNG files: what Pillow does not make of them, namely 16 bits of color, transparent colors and missing rows."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ from promptflux.images.decoding import (
 )
 from promptflux.images.orientation import png_orientation
 
-DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # of a colour type
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # of a color type
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PALETTE = 3
 MOST_PROFILE = 2**20  # bytes
@@ -77,7 +77,7 @@ def open_png(content: bytes) -> tuple[Image.Image, str]:
 
 
 def _profile(chunks: Iterable[tuple[bytes, memoryview]]) -> bytes:
-    """The colour profile, unpacked; empty if there is none, or none that is sound and of a usual size."""
+    """The color profile, unpacked; empty if there is none, or none that is sound and of a usual size."""
     packed = next((bytes(data) for kind, data in chunks if kind == b"iCCP"), b"").partition(b"\0")[2]
     unpacker = zlib.decompressobj()
     try:
@@ -88,14 +88,14 @@ def _profile(chunks: Iterable[tuple[bytes, memoryview]]) -> bytes:
 
 
 def transparent(chunk: bytes, depth: int, samples: int) -> tuple[int, ...]:
-    """The samples of the transparent colour, in the image's own depth (PNG 1.2, 4.2.1.1)."""
+    """The samples of the transparent color, in the image's own depth (PNG 1.2, 4.2.1.1)."""
     if len(chunk) != 2 * samples:
-        raise StudyError("is damaged (its transparent colour is of a wrong length).")
+        raise StudyError("is damaged (its transparent color is of a wrong length).")
     return tuple(value & (2**depth - 1) for value in struct.unpack(f">{samples}H", chunk))
 
 
 def _without(picture: Image.Image, clear: tuple[int, ...], depth: int) -> Image.Image:
-    """Gray, or 8-bit RGB, with the transparent colour white."""
+    """Gray, or 8-bit RGB, with the transparent color white."""
     if depth == 16:
         picture.info["transparency"] = clear[0]  # which `to_rgb` heeds
         return picture

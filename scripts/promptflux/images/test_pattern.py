@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 
 def test_pattern(height: int, width: int) -> Image.Image:
-    """What stands in for an image that cannot be read: colour bars, crossed out, with "TEST" on them.
+    """What stands in for an image that cannot be read: color bars, crossed out, with "TEST" on them.
 
     An RGB image of the given size in pixels, at any size.
     """

@@ -45,7 +45,7 @@ def data_uri(picture: Image.Image, image_format: str, **settings: Any) -> str:
 
 
 def displayed(tensor: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """A tensor [C, H, W] as a picture, float32 [H, W, 3], 0..1: its normalisation undone, gray repeated."""
+    """A tensor [C, H, W] as a picture, float32 [H, W, 3], 0..1: its normalization undone, gray repeated."""
     mean, std = (np.reshape(values, (-1, 1, 1)) for values in (spec.mean, spec.std))
     pixels = np.clip(tensor * std + mean, 0.0, 1.0).astype(np.float32)
     return np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, -1)

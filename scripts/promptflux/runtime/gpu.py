@@ -18,7 +18,7 @@ LOCKS = Path("/tmp")
 def visible_gpus() -> list[str]:
     """The UUIDs of the GPUs that this process may use, in the order of nvidia-smi; none without a driver.
 
-    CUDA_VISIBLE_DEVICES, which Slurm sets for its jobs, is minded.
+    CUDA_VISIBLE_DEVICES, which Slurm sets for its jobs, is respected.
     """
     try:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
