@@ -38,7 +38,7 @@ class Study:
         )
         settings = {"model": str(self.model), "steps": 2, "images_per_prompt": 2, **settings}
         study = load_study(
-            {"prompts": str(table), "classifiers": [], "generator": settings}, [self.folder, WORKFLOW]
+            {"prompts": str(table), "classifiers": ["cnn28"], "generator": settings}, [self.folder, WORKFLOW]
         )
         names = only or list(study.prompt_of_image)
         results = Results(f"{self.folder}/")
