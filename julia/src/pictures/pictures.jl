@@ -131,7 +131,7 @@ end
 # The table and the loop of PNG 1.2, chapter 15.
 const CRC_TABLE = [foldl((c, _) -> isodd(c) ? 0xedb88320 ⊻ c >> 1 : c >> 1, 1:8; init=UInt32(n)) for n in 0:255]
 
-crc32(bytes) = ~foldl((crc, byte) -> @inbounds(CRC_TABLE[(crc ⊻ byte) & 0xff + 1]) ⊻ crc >> 8, bytes; init=0xffffffff)
+crc32(bytes) = ~foldl((crc, byte) -> @inbounds(CRC_TABLE[(crc⊻byte)&0xff+1]) ⊻ crc >> 8, bytes; init=0xffffffff)
 
 "The samples of the transparent color of gray or RGB, as wide as libpng hands them out."
 function transparent(data, depth, channels)

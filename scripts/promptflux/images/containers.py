@@ -19,6 +19,12 @@ HEAD = 64  # bytes that tell a format
 MOST_SCANS = 500  # an encoder writes a dozen; each is a pass over all pixels
 MOST_TEXT = 10_000_000  # bytes of a text that is unpacked to look for an orientation
 
+# What is opened, by the suffixes its files have; a file with another suffix, or without, tells it by its content.
+OPENED = {
+    "PNG": {".png", ".apng"},
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi"},
+    "WebP": {".webp"},
+}
 # Image formats by how their files begin; of those in ISO's container a brand says which it is.
 BEGINNINGS = {
     PNG: "PNG",

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptflux.errors import StudyError, printable, shown
-from promptflux.images.containers import HEAD, true_format
+from promptflux.images.containers import HEAD, OPENED, true_format
 
-# What is opened, and what other images are called; a file with another suffix, or without, tells it by its content.
-SUFFIXES = {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".webp"}
+SUFFIXES = set().union(*OPENED.values())
 OTHER_SUFFIXES = {".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".gif", ".bmp", ".jxl", ".jp2", ".j2k"}
 LONGEST_NAME = 80
 CLOCKS_APART = 1.0  # seconds by which a file server's clock may be ahead
@@ -113,7 +112,7 @@ def _files_of(entry: str, folders: Sequence[Path]) -> list[tuple[str, str]]:
     for index, folder in enumerate(folders):
         place = folder / entry
         if place.is_file():
-            if place.suffix.lower() not in SUFFIXES and not _is_opened(_format(place)):
+            if place.suffix.lower() not in SUFFIXES and _format(place) not in OPENED:
                 raise StudyError(
                     f"config.yaml: images names {printable(entry)}, which is not a PNG, JPEG or WebP file"
                     f"{f' but {kind}' if (kind := _format(place)) else ''}; convert it to one."
@@ -162,7 +161,7 @@ def _images_among(matches: Sequence[str], folder: Path, entry: str) -> list[str]
             elif suffix in OTHER_SUFFIXES:
                 others[match] = _format(path) or suffix
             elif kind := _format(path):
-                if _is_opened(kind):
+                if kind in OPENED:
                     files.append(match)
                 else:
                     others[match] = kind
@@ -192,10 +191,6 @@ def _format(path: Path) -> str | None:
             return true_format(file.read(HEAD))
     except OSError:
         return None
-
-
-def _is_opened(kind: str | None) -> bool:
-    return kind in ("PNG", "JPEG", "WebP")
 
 
 def _is_glob(entry: str) -> bool:
