@@ -121,7 +121,7 @@ class Schema:
         kinds = schema.get("type", ())
         if isinstance(value, float) and "integer" in kinds and value.is_integer():
             return int(value)
-        if isinstance(value, int) and "number" in kinds and _number(None, value):
+        if isinstance(value, int) and "number" in kinds and self._is_valid(value, schema):
             return float(value)
         return value
 

@@ -3,16 +3,15 @@
 MUTATIONS=3000 python -m pytest tests/images/test_mutations.py tries more of each source, and -s counts them.
 """
 
-import io
 import os
 import struct
 import time
-import zlib
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.odd_images import SOURCES, mutated
 
 from promptflux.errors import StudyError
 from promptflux.images.containers import jpeg_parts, png_chunk, png_chunks
@@ -20,56 +19,6 @@ from promptflux.images.opening import open_rgb
 
 COUNT = int(os.environ.get("MUTATIONS", "120"))
 SLOW = 10.0  # seconds; the sources open in milliseconds
-NOISE = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-
-
-def encoded(kind: str, picture: Image.Image | None = None, **settings) -> bytes:
-    """A picture in a format, with all that can stand beside its pixels."""
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010E], exif[0x829A] = 6, "words", 0.25
-    file = io.BytesIO()
-    settings = {"exif": exif, "icc_profile": bytes(range(256)) * 4, **settings}
-    (picture or Image.fromarray(NOISE)).save(file, kind, **settings)
-    return file.getvalue()
-
-
-def png16() -> bytes:
-    rows = b"".join(b"\0" + np.repeat(row, 2).tobytes() for row in NOISE.reshape(40, 150))
-    header = struct.pack(">IIBBBBB", 50, 40, 16, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"tRNS", bytes(6)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(part for chunk in chunks for part in png_chunk(*chunk))
-
-
-SOURCES = {
-    "rgb.png": encoded("PNG"),
-    "palette.png": encoded("PNG", Image.fromarray(NOISE).quantize(16), transparency=3),
-    "rgb16.png": png16(),
-    "baseline.jpg": encoded("JPEG"),
-    "progressive.jpg": encoded("JPEG", progressive=True),
-    "cmyk.jpg": encoded("JPEG", Image.fromarray(NOISE).convert("CMYK")),
-    "lossy.webp": encoded("WEBP"),
-    "lossless.webp": encoded("WEBP", lossless=True),
-}
-
-
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """Bytes changed, cut out, put in, repeated, or the end cut off; mostly where the headers are."""
-    damaged = bytearray(content)
-    for _ in range(random.integers(1, 4)):
-        near = len(damaged) if random.random() < 0.4 else min(len(damaged), 700)
-        place, length = int(random.integers(near)), int(random.integers(1, 9))
-        some = bytes(random.choice([0, 1, 0x7F, 0x80, 0xFF, *range(256)], length).astype(np.uint8))
-        match random.integers(6):
-            case 0 | 1 | 2:
-                damaged[place : place + length] = some
-            case 3:
-                del damaged[place : place + length]
-            case 4:
-                damaged[place:place] = some
-            case 5:
-                del damaged[int(random.integers(len(damaged))) + 1 :]
-        damaged = damaged or bytearray(b"\0")
-    return bytes(damaged)
 
 
 def with_true_checksums(content: bytes) -> bytes:

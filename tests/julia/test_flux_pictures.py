@@ -6,9 +6,8 @@ import struct
 import h5py
 import numpy as np
 import pytest
-from images.test_kinds import CASES, REFUSED, png
-from images.test_mutations import SOURCES, mutated
 from PIL import Image
+from support.odd_images import CASES, REFUSED, SOURCES, mutated, png
 from support.specs import write_spec
 from support.workflow import WORKFLOW
 

@@ -29,7 +29,7 @@ HOSTILE = {
     "script": "<script>alert('x')</script><img src=x onerror=alert(1)></td></style>",
     "long": "city " * 1000,
     "endless": "x" * 5000,
-    "control": "a bell\x07 and\x1b[31m red \u202e reversed",
+    "reversed": "a word \u202e reversed \u202c and back",
     "japanese": "森の中の魔法の木々",
 }
 LABELS = ["forest", "city", "a $x^2$ <b>desert</b> 🌵"]

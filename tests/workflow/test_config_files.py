@@ -43,8 +43,8 @@ def test_a_config_that_is_no_config(new_study):
     config.unlink()
     (new_study / "config.yml").write_bytes(sound)
     assert "config.yml: a config of this name is not read" in refused(new_study)
-    assert "generate" in new_study.planned("--configfile", "config.yml")
     assert "stepps" in refused(new_study, "--configfile", "config.yml", "--config", "generator={stepps: 3}")
+    assert "generate" in new_study.planned("--configfile", "config.yml")
 
 
 def test_what_is_read_beside_the_config_is_not_waited_for(new_study):

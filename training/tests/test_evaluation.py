@@ -137,6 +137,7 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
         plot=str(tmp_path / "plot.png"),
         samples=str(tmp_path / "samples.png"),
         scenes=str(tmp_path / "scenes"),
+        sums=str(tmp_path / "scenes.sha256"),
     )
     card = (tmp_path / "scenes/README.md").read_text()
     for figure in (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.odd_images import CASES, GRAY, GRAY_ALPHA, REFUSED, RGB, RGBA, png
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
@@ -16,41 +17,9 @@ from promptflux.images.opening import open_rgb
 from promptflux.images.orientation import exif_orientation, orientation
 from promptflux.images.provenance import read_provenance, write_png
 
-CASES = WORKFLOW / "tests/cases/images"
-GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
-
 
 def pixels(content: bytes) -> np.ndarray:
     return np.asarray(open_rgb("a file", content)[0]).astype(int)
-
-
-def png(values: np.ndarray, depth: int, color: int, *extra: tuple[bytes, bytes], interlace: int = 0) -> bytes:
-    """A PNG of samples [H, W, C] without filters, with `extra` chunks before the pixels."""
-    height, width, _ = values.shape
-    passes = [values]
-    if interlace:
-        starts = (
-            (0, 0, 8, 8),
-            (0, 4, 8, 8),
-            (4, 0, 8, 4),
-            (0, 2, 4, 4),
-            (2, 0, 4, 2),
-            (0, 1, 2, 2),
-            (1, 0, 2, 1),
-        )
-        passes = [values[y::down, x::across] for y, x, down, across in starts]
-    rows = [row for part in passes if part.size for row in part]
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
-    data = zlib.compress(b"".join(b"\0" + packed(row.reshape(-1), depth) for row in rows))
-    chunks = [(b"IHDR", header), *extra, (b"IDAT", data), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(part for chunk in chunks for part in png_chunk(*chunk))
-
-
-def packed(samples: np.ndarray, depth: int) -> bytes:
-    if depth == 16:
-        return samples.astype(">u2").tobytes()
-    bits = (samples[:, None] >> np.arange(depth - 1, -1, -1)) & 1
-    return np.packbits(bits.astype(np.uint8).reshape(-1)).tobytes()
 
 
 def eight(values: np.ndarray, depth: int) -> np.ndarray:
@@ -71,12 +40,6 @@ FIRST_PIXELS = {
     "la16.png": [0, 255, 191, 4, 255],
     "rgba16.png": [[255, 0, 0], [255, 255, 255], [255, 191, 127]],
     "cmyk_noadobe.jpg": [[203, 142, 37]] * 5,
-}
-REFUSED = {
-    "avif_as.jpg": "is not a PNG, JPEG or WebP image but AVIF",
-    "jpg_no_eoi.jpg": "cut short: its end marker is missing",
-    "jpg_cut10.jpg": "cut short: its end marker is missing",
-    "png_no_iend.png": "cut short: its IEND chunk is missing",
 }
 SIZES = {  # width, height
     "ztxt_big.png": (36, 24),
