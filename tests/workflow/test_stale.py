@@ -120,7 +120,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("name", "how"), zip(DAMAGE, 3 * ["gone", "empty", "changed"], strict=True))
+@pytest.mark.parametrize(("name", "how"), list(zip(DAMAGE, 3 * ["gone", "empty", "changed"], strict=True)))
 def test_what_is_gone_or_damaged_is_named_and_planned(study, name, how):
     path = study / "results" / name
     content = path.read_bytes()
