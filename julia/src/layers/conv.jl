@@ -7,6 +7,12 @@ flux_layer(::Val{:conv}, layer) = Conv(
     groups=Int(layer.settings[:groups]), bias=layer.settings[:bias], init=Flux.zeros32,
 )
 
+torch_sizes(::Val{:conv}, layer) = [
+    "weight" =>
+        (layer.settings[:kernel]..., layer.insize[3] ÷ layer.settings[:groups], layer.outsize[3]),
+    (layer.settings[:bias] ? ["bias" => layer.outsize[3:3]] : [])...,
+]
+
 torch_weights(::Type{<:Conv}, field) = ["weight" => flipped(field(:weight)), "bias" => field(:bias)]
 
 function take_weights!(layer::Conv, weight)

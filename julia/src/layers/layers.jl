@@ -2,7 +2,11 @@
 #
 #     flux_layer(::Val{:kind}, layer)     the layer of Flux that a LayerDescription describes
 #
-# and, if it has parameters, for the type of that layer
+# and, if it has parameters,
+#
+#     torch_sizes(::Val{:kind}, layer)    their names and sizes, as LayerDescription has them
+#
+# and for the type of that layer
 #
 #     torch_weights(layer::Type, field)   the parameters in PyTorch's shapes
 #     take_weights!(layer, weight)        and back, into the layer
@@ -26,6 +30,7 @@ flux_layer(::Val{kind}, layer) where {kind} =
     )
 
 # A layer without parameters.
+torch_sizes(kind, layer) = []
 torch_weights(layer, field) = []
 take_weights!(layer, weight) = layer
 

@@ -24,6 +24,7 @@ PAIR_OR_0 = {
     "description": "a whole number of at least 0, or a pair [height, width] of these",
     "anyOf": [WHOLE_OR_0, {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE_OR_0}],
 }
+TRUTH = {"description": "true or false", "type": "boolean"}
 OUTPUTS = {"description": "a whole number from 1 to 65536", **WHOLE}
 
 
@@ -54,7 +55,8 @@ class Kind:
     """A kind of layer. An instance of a subclass, at the top of a module of `layers`, is one.
 
     name: as the spec says it. schema: setting -> JSON Schema; a setting without a default is
-    required. defaults: setting -> value. shorthand: the setting that a bare value is, as in
+    required. defaults: setting -> value. unsaid: settings that a description has only where they are not
+    the default, as descriptions were written before they came, and their digests are on record. shorthand: the setting that a bare value is, as in
     `maxpool: 2`. written: an example for messages. suspect: what to look at first where a
     layer of this kind is the first in which two engines differ. activates: whether an
     activation may follow inside of the layer. No name ends in a digit, as a layer's number follows it.
@@ -63,6 +65,7 @@ class Kind:
     name: str
     schema: ClassVar[Mapping[str, Mapping]] = {}
     defaults: ClassVar[Mapping[str, Any]] = {}
+    unsaid: ClassVar[tuple[str, ...]] = ()
     shorthand: ClassVar[str | None] = None
     written: ClassVar[str] = ""
     suspect: str = "is it the same function?"
@@ -77,6 +80,9 @@ class Kind:
                 settings[key] = tuple(map(int, value if isinstance(value, (list, tuple)) else (value, value)))
             elif schema.get("type") == "integer":
                 settings[key] = int(settings[key])
+        for key in self.unsaid:
+            if settings[key] == self.defaults[key]:
+                del settings[key]
         return settings
 
     def shape(self, settings: Mapping[str, Any], shape: Shape) -> Shape:

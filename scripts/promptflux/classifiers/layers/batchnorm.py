@@ -1,10 +1,13 @@
 """Batch normalization."""
 
-from promptflux.classifiers.kind import Kind
+from promptflux.classifiers.kind import TRUTH, Kind
 
 
 class BatchNorm(Kind):
-    """γ (x − μ) / √(σ² + eps) + β for each channel, with the μ and σ² that training left."""
+    """γ (x − μ) / √(σ² + eps) + β for each channel, with the μ and σ² that training left.
+
+    Where `affine` is false, γ is 1 and β is 0, and neither is a parameter.
+    """
 
     name = "batchnorm"
     schema = {
@@ -12,15 +15,18 @@ class BatchNorm(Kind):
             "description": "a number above 0 (YAML wants the point: 1.0e-5, not 1e-5)",
             "type": "number",
             "exclusiveMinimum": 0,
-        }
+        },
+        "affine": TRUTH,
     }
-    defaults = {"eps": 1e-5}
+    defaults = {"eps": 1e-5, "affine": True}
+    unsaid = ("affine",)
     written = "{eps: 1.0e-5}"
     suspect = "do γ, β, μ, σ² stand in this order, and is it in test mode with the same eps?"
     activates = True
 
     def parameters(self, settings, shape):
-        return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), shape[:1])
+        affine = ("weight", "bias") if settings.get("affine", True) else ()
+        return dict.fromkeys((*affine, "running_mean", "running_var"), shape[:1])
 
     def initial(self, parameter):
         return 1.0 if parameter in ("weight", "running_var") else 0.0
@@ -29,7 +35,7 @@ class BatchNorm(Kind):
         from torch import nn
 
         kind = nn.BatchNorm2d if len(layer.in_shape) == 3 else nn.BatchNorm1d
-        return kind(layer.in_shape[0], eps=layer.settings["eps"])
+        return kind(layer.in_shape[0], eps=layer.settings["eps"], affine=layer.settings.get("affine", True))
 
 
 BATCHNORM = BatchNorm()

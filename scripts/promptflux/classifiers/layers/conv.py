@@ -1,6 +1,6 @@
 """Convolution."""
 
-from promptflux.classifiers.kind import OUTPUTS, PAIR, PAIR_OR_0, Kind, want_maps, window_places
+from promptflux.classifiers.kind import OUTPUTS, PAIR, PAIR_OR_0, TRUTH, Kind, want_maps, window_places
 from promptflux.errors import StudyError
 
 
@@ -15,7 +15,7 @@ class Conv(Kind):
         "padding": PAIR_OR_0,
         "dilation": PAIR,
         "groups": {"description": "a whole number of at least 1", "type": "integer", "minimum": 1},
-        "bias": {"description": "true or false", "type": "boolean"},
+        "bias": TRUTH,
     }
     defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
     written = "{out: 16, kernel: 3}"

@@ -1,13 +1,15 @@
 """The fully connected layer."""
 
-from promptflux.classifiers.kind import OUTPUTS, Kind, want_vector
+from promptflux.classifiers.kind import OUTPUTS, TRUTH, Kind, want_vector
 
 
 class Dense(Kind):
-    """W x + b, with W [out, in]."""
+    """W x + b, with W [out, in]; W x where `bias` is false."""
 
     name = "dense"
-    schema = {"out": OUTPUTS}
+    schema = {"out": OUTPUTS, "bias": TRUTH}
+    defaults = {"bias": True}
+    unsaid = ("bias",)
     shorthand = "out"
     suspect = "is its weight matrix transposed?"
     activates = True
@@ -17,12 +19,13 @@ class Dense(Kind):
         return (settings["out"],)
 
     def parameters(self, settings, shape):
-        return {"weight": (settings["out"], shape[0]), "bias": (settings["out"],)}
+        weight = (settings["out"], shape[0])
+        return {"weight": weight} | ({"bias": weight[:1]} if settings.get("bias", True) else {})
 
     def module(self, layer):
         from torch import nn
 
-        return nn.Linear(layer.in_shape[0], layer.settings["out"])
+        return nn.Linear(layer.in_shape[0], layer.settings["out"], bias=layer.settings.get("bias", True))
 
 
 DENSE = Dense()
