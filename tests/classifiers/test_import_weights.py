@@ -2,12 +2,14 @@
 
 import hashlib
 import pickle
+import re
 from collections import OrderedDict
 
 import import_weights
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from support.specs import write_spec
 from torch import nn
@@ -210,12 +212,48 @@ def imported(tmp_path, checkpoint, **weights):
     return load_weights(run(path, checkpoint) / "w.h5", load_spec(path))
 
 
-def test_equal_shapes_are_taken_in_the_order_of_a_pickled_checkpoint(tmp_path):
-    state = equal_state("stem", "body", "body10")
+@pytest.mark.parametrize(
+    "names", [("stem", "body", "body10"), ("body.9", "body.2", "body.10"), ("conv1", "conv3", "conv5")]
+)
+def test_equal_shapes_that_could_go_in_several_orders_need_rename(tmp_path, names):
+    """Names without a count, a count that is not the file's order, and one that is not the spec's."""
+    state = equal_state(*names)
+    torch.save(state, tmp_path / "c.pt")
+    with pytest.raises(StudyError) as caught:
+        imported(tmp_path, tmp_path / "c.pt")
+    written = re.search(r"weights.rename of .*?, such as (\{.*\})", str(caught.value))[1]
+    assert set(yaml.safe_load(written)) == set(names)
+    rename = dict(zip(names, ["conv3", "conv1", "conv2"], strict=True))
+    weights = imported(tmp_path, tmp_path / "c.pt", rename=rename)
+    for name, layer in rename.items():
+        assert np.array_equal(weights[f"{layer}/weight"], state[f"{name}.weight"].numpy())
+
+
+@pytest.mark.parametrize("names", [("body.2", "body.9", "body.10"), ("0", "3", "12")])
+def test_equal_shapes_are_taken_by_their_numbers_where_the_file_agrees(tmp_path, names):
+    state = equal_state(*names)
     torch.save(state, tmp_path / "c.pt")
     weights = imported(tmp_path, tmp_path / "c.pt")
-    for name, layer in (("stem", "conv1"), ("body", "conv2"), ("body10", "conv3")):
+    for name, layer in zip(names, ["conv1", "conv2", "conv3"], strict=True):
         assert np.array_equal(weights[f"{layer}/weight"], state[f"{name}.weight"].numpy())
+
+
+@pytest.mark.parametrize(
+    "names", [("conv3", "conv1", "conv2"), ("model.conv2", "model.conv3", "model.conv1")]
+)
+def test_a_layers_own_name_decides(tmp_path, names):
+    state = equal_state(*names)
+    torch.save(state, tmp_path / "c.pt")
+    weights = imported(tmp_path, tmp_path / "c.pt")
+    for name in names:
+        assert np.array_equal(weights[f"{name[-5:]}/weight"], state[f"{name}.weight"].numpy())
+
+
+def test_a_name_of_another_shape_decides_nothing(tmp_path, theirs):
+    """Their classifier.3 is called dense1 in the checkpoint, and is dense2 of the spec."""
+    state = {name.replace("classifier.3.", "dense1."): value for name, value in theirs.state_dict().items()}
+    torch.save(state, tmp_path / "c.pt")
+    assert same_function(run_checkpoint(tmp_path, tmp_path / "c.pt"), tmp_path / "small.yaml", theirs)
 
 
 def test_equal_shapes_in_safetensors_are_taken_by_their_numbers(tmp_path):
@@ -266,7 +304,9 @@ def test_a_checkpoint_that_does_not_fit(tmp_path, theirs, change, said):
 def test_shapes_that_do_not_fit_under_rename(tmp_path, theirs):
     state = theirs.state_dict() | {"features.3.weight": torch.rand(4, 6, 3, 3)}
     torch.save(state, tmp_path / "c.pt")
-    with pytest.raises(StudyError, match="conv2/weight has the shape 4×6×3×3.*wants 6×4×3×3"):
+    with pytest.raises(
+        StudyError, match="features.3 has weight 4×6×3×3, and conv2 of .* wants weight 6×4×3×3"
+    ):
         run_checkpoint(tmp_path, tmp_path / "c.pt", rename=RENAME)
 
 

@@ -1,165 +1,437 @@
-"""The weights of a user's PyTorch checkpoint under the names of a spec."""
+"""The weights of a user's PyTorch checkpoint under the names of a spec.
 
+A checkpoint is not trusted: what it holds is told by its content and not by its name, it is read
+as tensors alone, in memory that its size bounds, and what it calls things reaches a message escaped.
+"""
+
+import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import warnings
+import zipfile
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
+from torch.serialization import safe_globals
 
 from promptflux.classifiers.kind import Layer, Shape, shape_text
+from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import Spec
-from promptflux.classifiers.weights import Weights, check_weights
+from promptflux.classifiers.weights import Weights, check_shapes, check_weights, plain_text, reason
 from promptflux.errors import StudyError
 from promptflux.runtime.job import note
 
 # The parameters of one module of a checkpoint: `weight`, `bias`, ...
-Module = dict[str, np.ndarray]
+Module = dict[str, torch.Tensor]
+
+PREFIXES = re.compile(r"^((module|_orig_mod|model)\.)+")  # DataParallel, torch.compile, Lightning
+LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch.save before PyTorch 1.6
+OTHERS = {
+    b"version https://git-lfs": "a Git LFS pointer in place of the file; fetch it with `git lfs pull`",
+    b"\x89HDF": "an HDF5 file; if it is a weights file of this project, name it with `file` and not `checkpoint`",
+    b"<": "a web page or XML",
+    b"\x80": "a pickle that torch.save did not write, and reading it could run code",
+}
+SAVE_IT = "save it with `torch.save(model.state_dict(), ...)` or as safetensors"
+ROOM = 2**30  # bytes that reading may take beside four times the file
 
 
 def from_checkpoint(path: str, spec: Spec) -> Weights:
     """The weights of a user's checkpoint under the names of `spec`."""
     modules = modules_of(read_checkpoint(path))
-    rename = spec.weights.get("rename")
-    pairs = by_name(path, modules, spec, rename) if rename else by_shape(path, modules, spec)
-    weights = {
-        f"{layer}/{name}": array for layer, module in pairs.items() for name, array in modules[module].items()
+    pairs = matched(path, modules, spec)
+    tensors = {
+        f"{layer}/{name}": tensor
+        for layer, module in pairs.items()
+        for name, tensor in modules[module].items()
     }
+    # A tensor can be larger than what is stored of it, so shapes come before numbers.
+    check_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()}, spec, path)
+    weights = {name: numbers(tensor) for name, tensor in tensors.items()}
     check_weights(weights, spec, path)
     for layer, module in pairs.items():
         note(f"{spec.name}: {layer} is {module or 'the parameters without a module'} of {Path(path).name}")
     return {name: weights[name] for name in spec.parameters}
 
 
-def read_checkpoint(path: str) -> dict[str, np.ndarray]:
-    """The tensors of a .safetensors, .pt or .pth file as float32, in the file's order.
+def numbers(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().to(torch.float32).contiguous().numpy()
 
-    A nested `state_dict` or `model` is looked into; the prefixes `module.` (DataParallel) and
-    `_orig_mod.` (torch.compile) and the counters `num_batches_tracked` are dropped. A .pt file
-    is read with `weights_only=True`, so that it cannot run code.
+
+# What a file holds -------------------------------------------------------------------------
+
+
+def read_checkpoint(path: str) -> dict[str, torch.Tensor]:
+    """The tensors of numbers in a checkpoint, by their names without prefixes, in the order of the model.
+
+    Their mapping is looked for under any key. The prefixes `module.` (DataParallel), `_orig_mod.`
+    (torch.compile) and `model.` (Lightning) and the counters `num_batches_tracked` are dropped.
+    Raises StudyError if two names are one without their prefixes.
     """
-    tensors = _read_safetensors(path) if path.endswith(".safetensors") else _read_pickle(path)
-    arrays = {}
-    for name, tensor in tensors.items():
+    found = _read(path)
+    if list(found) == sorted(found):
+        # Safetensors sorts names: there is no order of the model, and 2 is to come before 10.
+        found = {name: found[name] for name in sorted(found, key=_natural)}
+    tensors: dict[str, torch.Tensor] = {}
+    origin: dict[str, str] = {}
+    for name, tensor in found.items():
         if name.endswith("num_batches_tracked"):
             continue
-        if tensor.is_floating_point() and tensor.layout == torch.strided:
-            arrays[_unwrapped(name)] = tensor.detach().to(torch.float32).numpy()
-        else:
-            note(
-                f"warning: {name} of {Path(path).name} holds {tensor.dtype} ({tensor.layout}); it is left out"
+        if why := _no_numbers(tensor):
+            note(f"warning: {plain_text(name)} of {Path(path).name} holds {why}; it is left out")
+            continue
+        short = unwrapped(name)
+        if short in tensors:
+            raise StudyError(
+                f"{path}: {plain_text(origin[short])} and {plain_text(name)} are both {short} without their "
+                f"prefixes; take one of the two out of the checkpoint."
             )
-    if not arrays:
-        raise StudyError(f"{path}: the checkpoint holds no weights.")
-    return arrays
+        tensors[short], origin[short] = tensor, name
+    if not tensors:
+        raise StudyError(
+            f"{path}: the checkpoint holds no weights, only {_listed(list(found), 20)}; {SAVE_IT}."
+        )
+    return tensors
 
 
-def _unwrapped(name: str) -> str:
-    return re.sub(r"^((module|_orig_mod)\.)+", "", name)
+def unwrapped(name: str) -> str:
+    """A name without the prefixes of what was wrapped around the model, fit for a message."""
+    return plain_text(PREFIXES.sub("", name))
+
+
+def _no_numbers(tensor: torch.Tensor) -> str:
+    """What a tensor is instead of plain numbers; "" if it is not."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested:
+        return f"{tensor.dtype} ({tensor.layout})"
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.device.type != "cpu":
+        return f"a {type(tensor).__name__} without values here ({tensor.device.type})"
+    return ""
+
+
+def _read(path: str) -> dict[str, torch.Tensor]:
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if start[8:9] == b"{":
+        return _read_safetensors(path)
+    if start.startswith(b"PK\x03\x04"):
+        _check_archive(path)
+    elif not start.startswith(LEGACY_MAGIC):
+        if not start:
+            raise StudyError(f"{path}: the file is empty; {SAVE_IT}.")
+        what = next((what for other, what in OTHERS.items() if start.lstrip().startswith(other)), None)
+        raise StudyError(
+            f"{path}: this is {what}."
+            if what
+            else f"{path}: this is neither a safetensors file nor a PyTorch checkpoint; {SAVE_IT}."
+        )
+    return _mapping_of_tensors(path, _unpickled(path))
 
 
 def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            # The file's own order is that of its writer's sorting; 2 is to come before 10.
-            return {name: file.get_tensor(name) for name in sorted(file.keys(), key=_natural)}
-    except (SafetensorError, OSError) as error:
-        raise StudyError(f"{path}: this is not a readable safetensors file ({error}).") from None
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except BaseException as error:  # its Rust panics are no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise StudyError(
+            f"{path}: this is not a readable safetensors file ({reason(error)}); it is damaged or cut short."
+        ) from None
 
 
 def _natural(name: str) -> list:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
 
 
-def _read_pickle(path: str) -> dict[str, torch.Tensor]:
+def _check_archive(path: str) -> None:
+    """Raise StudyError for a zip archive that is no checkpoint, is damaged, or is larger inside than outside."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own exceptions
-        reason = " ".join(str(error).split())[:160]
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            inside, outside = sum(entry.file_size for entry in entries), Path(path).stat().st_size
+            # torch.save compresses nothing; what is compressed, or shares its bytes, can be of any size.
+            if inside > outside or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise StudyError(
+                    f"{path}: the archive is compressed, {outside:,} bytes for {inside:,}, which torch.save "
+                    f"never does, and is not unpacked; {SAVE_IT}."
+                )
+            names = {entry.filename.rpartition("/")[2] for entry in entries}
+            if "constants.pkl" in names:
+                raise StudyError(
+                    f"{path}: this is a TorchScript archive, which is code and weights; {SAVE_IT}."
+                )
+            if "data.pkl" not in names:
+                raise StudyError(f"{path}: this is a zip archive, and no PyTorch checkpoint; {SAVE_IT}.")
+            damaged = archive.testzip()
+    except StudyError:
+        raise
+    except Exception as error:  # zipfile has many
         raise StudyError(
-            f"{path}: the checkpoint cannot be read as tensors alone ({reason}); "
-            f"save it with `torch.save(model.state_dict(), ...)` or as safetensors."
+            f"{path}: the checkpoint is damaged or cut short ({reason(error)}); fetch it again."
         ) from None
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    if damaged is not None:
+        raise StudyError(
+            f"{path}: {plain_text(damaged)} in it does not have its recorded checksum; "
+            f"the checkpoint is damaged or was saved without checksums."
+        )
+
+
+class _NumpyDtype:
+    """Stands for the dtype of a NumPy scalar beside the weights, so that nothing of NumPy is called."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def _numpy_scalar(*_: object) -> None:
+    """Stands for a NumPy scalar beside the weights, which is passed over."""
+
+
+STAND_INS = [
+    (_numpy_scalar, "numpy._core.multiarray.scalar"),
+    (_numpy_scalar, "numpy.core.multiarray.scalar"),
+    (_NumpyDtype, "numpy.dtype"),
+]
+
+
+def _unpickled(path: str) -> object:
+    try:
+        with (
+            safe_globals(STAND_INS),
+            warnings.catch_warnings(action="ignore"),
+            limited_memory(4 * Path(path).stat().st_size + ROOM),
+            open(path, "rb") as file,  # of a path PyTorch would judge by its suffix
+        ):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zip and torch each have their own
+        why = reason(error)
+        if isinstance(error, MemoryError) or "allocate memory" in why:
+            why = "it asks for more memory than its size accounts for"
+        # What PyTorch says of it ends in advice to switch the protection off.
+        elif named := re.search(r"GLOBAL (\S+)", str(error)):
+            why = f"it holds a {plain_text(named[1])}, which is no tensor and could run code"
+        elif told := re.search(r"WeightsUnpickler error:\s*([^\n]*)", str(error)):
+            why = plain_text(told[1])[:160]
+    raise StudyError(f"{path}: the checkpoint cannot be read as tensors alone ({why}); {SAVE_IT}.")
+
+
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """At most `most` bytes more of address space for this process, inside; only Linux can."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = [limit for limit in (used + most, soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _mapping_of_tensors(path: str, content: object) -> dict[str, torch.Tensor]:
+    """The one mapping of tensors in what was unpickled, under whatever keys it lies."""
     if not isinstance(content, Mapping):
         raise StudyError(
             f"{path}: the checkpoint holds a {type(content).__name__}; it must hold a state_dict."
         )
-    return {str(name): tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
+    places = _places(content)
+    # Beside the weights lie tensors that are none: an optimizer's, a mean, an accuracy.
+    weights = {way: found for way, found in places.items() if any(map(_is_weight, found))} or places
+    if not weights:
+        raise StudyError(
+            f"{path}: the checkpoint holds no weights under its keys {_listed(list(map(str, content)), 20)}; {SAVE_IT}."
+        )
+    if len(weights) > 1:
+        ways = ["".join(f"[{key!r}]" for key in way) for way in weights]
+        raise StudyError(
+            f"{path}: the checkpoint holds weights in {len(ways)} places, {_listed([way or 'itself' for way in ways])}; "
+            f"save the one that you want alone, such as `torch.save(torch.load({Path(path).name!r}){ways[-1]}, ...)`."
+        )
+    [found] = weights.values()
+    names = {}
+    for name, tensor in found.items():
+        if str(name) in names:
+            raise StudyError(f"{path}: the checkpoint holds {plain_text(str(name))} twice.")
+        names[str(name)] = tensor
+    return names
 
 
-def modules_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Module]:
-    """The arrays grouped by module: `features.0.weight` is the parameter `weight` of `features.0`."""
+def _places(content: Mapping) -> dict[tuple, dict[Any, torch.Tensor]]:
+    """The mappings in `content` that hold tensors of numbers, by the keys that lead to them."""
+    places: dict[tuple, dict[Any, torch.Tensor]] = {}
+    seen: set[int] = set()
+    waiting: deque[tuple[tuple, Mapping]] = deque([((), content)])
+    while waiting:
+        way, mapping = waiting.popleft()
+        if id(mapping) in seen:
+            continue
+        seen.add(id(mapping))
+        tensors = {name: part for name, part in mapping.items() if isinstance(part, torch.Tensor)}
+        if any(tensor.is_floating_point() and tensor.ndim for tensor in tensors.values()):
+            places[way] = tensors
+        waiting += [((*way, key), part) for key, part in mapping.items() if isinstance(part, Mapping)]
+    return places
+
+
+def _is_weight(name: object) -> bool:
+    return str(name).rpartition(".")[2] == "weight"
+
+
+# Which layer is which module ---------------------------------------------------------------
+
+
+def modules_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Module]:
+    """The tensors grouped by module: `features.0.weight` is the parameter `weight` of `features.0`."""
     modules: dict[str, Module] = {}
-    for name, array in arrays.items():
+    for name, tensor in tensors.items():
         module, _, parameter = name.rpartition(".")
-        modules.setdefault(module, {})[parameter] = array
+        modules.setdefault(module, {})[parameter] = tensor
     return modules
 
 
-def by_name(
-    path: str, modules: Mapping[str, Module], spec: Spec, rename: Mapping[str, str]
-) -> dict[str, str]:
-    """The module of each layer, as `rename` says; a layer it leaves out has its own name in the checkpoint."""
-    source = {layer: _unwrapped(module) for module, layer in rename.items()}
-    pairs = {layer.name: source.get(layer.name, layer.name) for layer in spec.layers if layer.parameters}
-    missing = [
-        f"{path}: there is no module {module!r} for the layer {layer}; the checkpoint has {_listed(list(modules), 20)}."
-        for layer, module in pairs.items()
-        if module not in modules
-    ]
-    if missing:
-        raise StudyError(*missing)
-    unused = [module for module in modules if module not in pairs.values()]
-    if unused:
-        note(f"warning: {Path(path).name} holds {_listed(unused)}, which {spec.path} does not use")
-    return pairs
+def matched(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, str]:
+    """The module of each layer with parameters.
 
-
-def by_shape(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, str]:
-    """The module of each layer where parameters and shapes decide; among equals, their order does.
-
-    The order of a .pt file is that in which the model was built. A safetensors file has none,
-    so there equals must differ in their numbers alone (`features.3`, `features.6`).
+    What `rename` says comes first, then a layer's own name in the checkpoint if its shapes fit, then
+    shapes. Several modules of the same shapes are taken in their order where their names differ in
+    numbers alone (`features.3`, `features.6`) and lie in the file in the order of these; else StudyError,
+    with the rename to write. Without a rename each module must be used.
     """
     layers = [layer for layer in spec.layers if layer.parameters]
-    alike: dict[tuple, tuple[list[Layer], list[str]]] = {}
-    for layer in layers:
-        alike.setdefault(_signature(layer.parameters), ([], []))[0].append(layer)
-    for name, module in modules.items():
-        shapes = {parameter: array.shape for parameter, array in module.items()}
-        alike.setdefault(_signature(shapes), ([], []))[1].append(name)
-
-    pairs: dict[str, str] = {}
-    lonely_layers, lonely_modules = [], []
-    for equal_layers, equal_modules in alike.values():
-        lonely_layers += equal_layers[len(equal_modules) :]
-        lonely_modules += equal_modules[len(equal_layers) :]
-        pairs |= {layer.name: module for layer, module in zip(equal_layers, equal_modules, strict=False)}
-        without_numbers = {re.sub(r"\d+", "", module) for module in equal_modules}
-        if path.endswith(".safetensors") and len(equal_modules) > 1 and len(without_numbers) > 1:
-            raise StudyError(
-                f"{path}: {', '.join(equal_modules)} have the same shapes, and a safetensors file does not tell "
-                f"their order; say in weights.rename of {spec.path} which is which, "
-                f"such as {{{equal_modules[0]}: {equal_layers[0].name}}}."
+    shapes = {
+        module: {name: tuple(tensor.shape) for name, tensor in parameters.items()}
+        for module, parameters in modules.items()
+    }
+    renamed = _renamed(path, modules, spec)
+    problems = [
+        f"{path}: {plain_text(module)} has {_shapes(shapes[module])}, and {layer.name} of {spec.path} wants "
+        f"{_shapes(layer.parameters)}{_hint([layer], [shapes[module]])}."
+        for layer in layers
+        if (module := renamed.get(layer.name)) is not None and not _fit(layer, shapes[module])
+    ]
+    pairs = dict(renamed)
+    free = {module: found for module, found in shapes.items() if module not in renamed.values()}
+    left_layers: list[Layer] = []
+    left_modules: list[str] = []
+    for equal_layers, equal_modules in _alike([layer for layer in layers if layer.name not in renamed], free):
+        own = [layer.name for layer in equal_layers if layer.name in equal_modules]
+        rest_layers = [layer for layer in equal_layers if layer.name not in own]
+        rest_modules = [module for module in equal_modules if module not in own]
+        count = min(len(rest_layers), len(rest_modules))
+        choice = bool(renamed) and count < len(rest_modules)
+        if count and (choice or _unclear(own, rest_modules)):
+            problems.append(_which(path, spec, equal_layers, equal_modules))
+        else:
+            pairs |= dict(zip(own, own, strict=True))
+            pairs |= {layer.name: module for layer, module in zip(rest_layers, rest_modules, strict=False)}
+        left_layers += rest_layers[count:]
+        left_modules += rest_modules[count:]
+    if left_layers or (left_modules and not renamed):
+        wanted = _listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in left_layers])
+        left = _listed([f"{name} ({_shapes(shapes[name])})" for name in left_modules])
+        hint = _hint(left_layers, [shapes[name] for name in left_modules])
+        if not hint:
+            hint = (
+                "; name the others" if renamed else "; if only some of its modules are to be taken, list them"
             )
-    if lonely_layers or lonely_modules:
-        wanted = _listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in lonely_layers])
-        left = _listed(
-            [
-                f"{name} ({_shapes({key: array.shape for key, array in modules[name].items()})})"
-                for name in lonely_modules
-            ]
-        )
-        raise StudyError(
+            hint += " in weights.rename, such as {features.0: conv1}"
+        problems.append(
             f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint has "
-            f"{left}. If only some of its modules are to be taken, list them in weights.rename, such as "
-            f"{{features.0: conv1}}."
+            f"{left}{hint}."
         )
+    if problems:
+        raise StudyError(*problems)
+    if left_modules:
+        note(f"warning: {Path(path).name} holds {_listed(left_modules)}, which {spec.path} does not use")
     return {layer.name: pairs[layer.name] for layer in layers}
+
+
+def _renamed(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, str]:
+    """The module of each layer that weights.rename names."""
+    renamed: dict[str, str] = {}
+    problems = []
+    for written, layer in spec.weights.get("rename", {}).items():
+        module = unwrapped(str(written))
+        if module not in modules:
+            problems.append(
+                f"{path}: there is no module {plain_text(str(written))!r} for the layer {layer}; "
+                f"the checkpoint has {_listed(list(modules), 20)}."
+            )
+        elif module in renamed.values():
+            problems.append(f"{spec.path}: weights.rename names the module {module} of {path} twice.")
+        renamed[layer] = module
+    if problems:
+        raise StudyError(*problems)
+    return renamed
+
+
+def _alike(
+    layers: Sequence[Layer], shapes: Mapping[str, Mapping[str, Shape]]
+) -> Iterator[tuple[list[Layer], list[str]]]:
+    """The layers and modules with equal parameters, in their order."""
+    groups: dict[tuple, tuple[list[Layer], list[str]]] = {}
+    for layer in layers:
+        groups.setdefault(_signature(layer.parameters), ([], []))[0].append(layer)
+    for module, found in shapes.items():
+        groups.setdefault(_signature(found), ([], []))[1].append(module)
+    yield from groups.values()
+
+
+def _unclear(own: Sequence[str], rest: Sequence[str]) -> bool:
+    """Whether shapes alone would say which of the modules `rest` comes first, or how the file counts.
+
+    own: modules of the same shapes that have the names of layers. Where the others are counted as they are
+    (conv1, conv3, conv5), the names may be of another count than the spec's.
+    """
+    stems = {re.sub(r"\d+", "", module) for module in rest}
+    counted_alike = stems & {re.sub(r"\d+", "", module) for module in own}
+    return bool(counted_alike) or len(stems) > 1 or list(rest) != sorted(rest, key=_natural)
+
+
+def _which(path: str, spec: Spec, layers: Sequence[Layer], modules: Sequence[str]) -> str:
+    pairs = zip(sorted(modules, key=_natural), layers, strict=False)
+    rename = ", ".join(f"{_key(module)}: {layer.name}" for module, layer in pairs)
+    return (
+        f"{path}: {_listed(modules)} have the same shapes, and neither names nor order tell which of them is "
+        f"{', '.join(layer.name for layer in layers)}; say it in weights.rename of {spec.path}, such as {{{rename}}}."
+    )
+
+
+def _key(module: str) -> str:
+    """A module's name as a key in YAML."""
+    plain = re.fullmatch(r"[A-Za-z_][\w.-]*|0|[1-9]\d*", module)
+    words = ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
+    return module if plain and module.lower() not in words else json.dumps(module)
+
+
+def _hint(layers: Sequence[Layer], modules: Sequence[Mapping[str, Shape]]) -> str:
+    """Which setting of a layer, such as `bias: false`, would make it fit one of the modules."""
+    hints = []
+    for layer in layers:
+        kind = KINDS[layer.kind]
+        for setting, schema in kind.schema.items():
+            if schema.get("type") == "boolean":
+                value = not layer.settings.get(setting, kind.defaults[setting])
+                wanted = kind.parameters({**layer.settings, setting: value}, layer.in_shape)
+                if any(_signature(wanted) == _signature(found) for found in modules):
+                    hints.append(f"write `{setting}: {str(value).lower()}` in {layer.name}")
+    return "; " + " and ".join(hints) if hints else ""
+
+
+def _fit(layer: Layer, found: Mapping[str, Shape]) -> bool:
+    return _signature(layer.parameters) == _signature(found)
 
 
 def _signature(shapes: Mapping[str, Shape]) -> tuple:
@@ -167,9 +439,10 @@ def _signature(shapes: Mapping[str, Shape]) -> tuple:
 
 
 def _listed(items: Sequence[str], most: int = 8) -> str:
+    shown = [plain_text(item)[:120] for item in items[:most]]
     more = f", and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more or "nothing more"
+    return ", ".join(shown) + more or "nothing more"
 
 
 def _shapes(shapes: Mapping[str, Shape]) -> str:
-    return ", ".join(f"{name} {shape_text(shape)}" for name, shape in shapes.items())
+    return ", ".join(f"{name} {shape_text(shape) or 'one number'}" for name, shape in shapes.items())

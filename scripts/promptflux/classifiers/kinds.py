@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from promptflux.classifiers.kind import Kind, Layer
+from promptflux.classifiers.description import Description
+from promptflux.classifiers.kind import Kind, Layer, Shape
 from promptflux.classifiers.layers.activations import Activation
+from promptflux.errors import StudyError
 from promptflux.registry import entries
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in entries("promptflux.classifiers.layers", Kind)}
@@ -14,6 +16,27 @@ def activation_module(name: str) -> Any:
     """An activation that follows inside of a layer, in PyTorch, with its default settings."""
     kind = KINDS[name]
     return kind.module(Layer(name, name, kind.settings({}), (), (), {}))
+
+
+def check_layers(description: Description) -> None:
+    """Raise StudyError if a layer of a description that was read from a file is not what its kind makes of it."""
+    shape: Shape = description.input.shape
+    for layer in description.layers:
+        if layer.kind not in KINDS:
+            raise StudyError(
+                f"{description.source}: {layer.name} is of the kind {layer.kind!r}, which this version does not know; "
+                f"update it."
+            )
+        kind = KINDS[layer.kind]
+        if (layer.in_shape, layer.shape, dict(layer.parameters)) != (
+            shape,
+            kind.shape(layer.settings, shape),
+            kind.parameters(layer.settings, shape),
+        ):
+            raise StudyError(
+                f"{description.source}: the layer {layer.name} does not follow from the one before it."
+            )
+        shape = layer.shape
 
 
 def layer_schemas() -> dict[str, dict]:

@@ -6,14 +6,16 @@ that Julia builds the network from what Python resolved, and parses nothing.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from promptflux.classifiers.description import Description
-from promptflux.classifiers.kind import shape_text
+from promptflux.classifiers.kind import Shape, shape_text
+from promptflux.classifiers.kinds import check_layers
 from promptflux.errors import StudyError
 from promptflux.files.hdf5 import open_hdf5, read_texts, read_values, write_texts, write_values
 from promptflux.files.whole import whole
@@ -64,50 +66,80 @@ def load_weights(path: str | Path, description: Description) -> Weights:
 
     Raises StudyError with a sentence for each parameter that does not fit.
     """
-    try:
-        with open_hdf5(path, "weights", WEIGHTS, MODEL) as file:
-            return _read_weights(file, path, description)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise StudyError(f"{path}: the weights cannot be read ({error}).") from None
+    with _reading(path, "weights", WEIGHTS, MODEL) as file:
+        return _read_weights(file, path, description)
 
 
 def load_model(path: str | Path) -> tuple[Description, Weights]:
     """Read a model file: the description, and the weights, which are checked against it."""
-    try:
-        with open_hdf5(path, "model", MODEL) as file:
-            description = _read_description(file[DESCRIPTION], str(path))
-            return description, _read_weights(file, path, description)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise StudyError(f"{path}: the model cannot be read ({error}).") from None
+    with _reading(path, "model", MODEL) as file:
+        description = _read_description(file, str(path))
+        return description, _read_weights(file, path, description)
 
 
 def load_description(path: str | Path) -> Description:
     """The description in a model file."""
-    with open_hdf5(path, "model", MODEL) as file:
-        return _read_description(file[DESCRIPTION], str(path))
+    with _reading(path, "model", MODEL) as file:
+        return _read_description(file, str(path))
+
+
+@contextmanager
+def _reading(path: str | Path, what: str, *formats: str) -> Iterator[h5py.File]:
+    """An open HDF5 file; whatever a damaged one makes of its reading is a StudyError."""
+    try:
+        with open_hdf5(path, what, *formats) as file:
+            yield file
+    except StudyError as error:
+        raise StudyError(*map(plain_text, error.args)) from None
+    except Exception as error:
+        raise StudyError(f"{path}: the {what} file is damaged or cut short ({reason(error)}).") from None
+
+
+def plain_text(text: str) -> str:
+    """A name from a file for a message: what a terminal would obey, or cannot show, is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def reason(error: BaseException, length: int = 160) -> str:
+    """What a library says of a file, in one line for a message."""
+    text = plain_text(" ".join(str(error).split())).rstrip(".") or type(error).__name__
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def check_weights(weights: Mapping[str, np.ndarray], description: Description, path: str | Path) -> None:
     """Raise StudyError if `weights`, read from `path`, are not those of the network of `description`."""
-    found = []
-    source = description.source
+    shapes = {name: array.shape for name, array in weights.items()}
+    found = _shape_problems(shapes, description, path)
     for name, shape in description.parameters.items():
-        if name not in weights:
-            found.append(f"{path}: {name} is missing; {source} wants it with the shape {shape_text(shape)}.")
-        elif weights[name].shape != shape:
-            found.append(
-                f"{path}: {name} has the shape {shape_text(weights[name].shape)}; "
-                f"{source} wants {shape_text(shape)}."
-            )
-        elif not np.isfinite(weights[name]).all():
+        if shapes.get(name) != shape:
+            continue
+        if not np.isfinite(weights[name]).all():
             count = int((~np.isfinite(weights[name])).sum())
             found.append(f"{path}: {name} holds {count} values that are not finite (NaN or infinite).")
         elif name.endswith("/running_var") and (weights[name] < 0).any():
             found.append(f"{path}: {name} holds negative values; a variance has none.")
-    surplus = [name for name in weights if name not in description.parameters]
-    found += [f"{path}: {name} belongs to no layer of {source}." for name in surplus]
     if found:
         raise StudyError(*found)
+
+
+def check_shapes(shapes: Mapping[str, Shape], description: Description, path: str | Path) -> None:
+    """Raise StudyError if the parameters of these names and shapes are not those of `description`."""
+    if found := _shape_problems(shapes, description, path):
+        raise StudyError(*found)
+
+
+def _shape_problems(shapes: Mapping[str, Shape], description: Description, path: str | Path) -> list[str]:
+    found = []
+    source = description.source
+    for name, shape in description.parameters.items():
+        if name not in shapes:
+            found.append(f"{path}: {name} is missing; {source} wants it with the shape {shape_text(shape)}.")
+        elif shapes[name] != shape:
+            found.append(
+                f"{path}: {name} has the shape {shape_text(shapes[name])}; {source} wants {shape_text(shape)}."
+            )
+    surplus = [name for name in shapes if name not in description.parameters]
+    return found + [f"{path}: {plain_text(name)} belongs to no layer of {source}." for name in surplus]
 
 
 def _write_weights(file: h5py.File, weights: Mapping[str, np.ndarray]) -> None:
@@ -118,13 +150,21 @@ def _write_weights(file: h5py.File, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def _read_weights(file: h5py.File, path: str | Path, description: Description) -> Weights:
-    names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    weights = {
-        name: np.asarray(file[name][()], dtype=np.float32)
-        for name in names
-        if not name.startswith(f"{DESCRIPTION}/")
-    }
+    datasets: dict[str, h5py.Dataset] = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith(f"{DESCRIPTION}/"):
+            datasets[name] = item
+
+    file.visititems(keep)
+    # A dataset can be larger than what is stored of it, or lie in another file, so this comes before numbers.
+    check_shapes({name: dataset.shape for name, dataset in datasets.items()}, description, path)
+    for name, dataset in datasets.items():
+        if dataset.dtype.kind != "f" or dataset.external or dataset.is_virtual:
+            raise StudyError(
+                f"{path}: {name} holds {dataset.dtype} or lies elsewhere; it must be float32 numbers."
+            )
+    weights = {name: np.asarray(dataset[()], dtype=np.float32) for name, dataset in datasets.items()}
     check_weights(weights, description, path)
     if file.attrs.get("weights_sha256") != weights_digest(weights):
         raise StudyError(f"{path}: the weights do not have the recorded weights_sha256; the file is damaged.")
@@ -150,8 +190,8 @@ def _write_description(group: h5py.Group, description: Description) -> None:
         write_values(parameters, layer["parameters"])
 
 
-def _read_description(group: h5py.Group, source: str) -> Description:
-    layers = []
+def _read_description(file: h5py.File, source: str) -> Description:
+    group, layers = file[DESCRIPTION], []
     for name in read_texts(group["layer_names"]):
         part = group[f"layers/{name}"]
         parameters = read_values(part["parameters"])
@@ -169,4 +209,11 @@ def _read_description(group: h5py.Group, source: str) -> Description:
         "layers": layers,
         "labels": read_texts(group["labels"]),
     }
-    return Description.from_dict(fields, source)
+    description = Description.from_dict(fields, source)
+    if file.attrs["description_sha256"] != description.digest:
+        raise StudyError(
+            f"{source}: the description of the network does not have the recorded description_sha256; "
+            f"the file is damaged."
+        )
+    check_layers(description)
+    return description
