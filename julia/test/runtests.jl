@@ -262,6 +262,147 @@ end
         @test occursin("cannot be read", sentence(() -> load_network(joinpath(FOLDER, "cut.bson"))))
     end
 
+    @testset "dense without bias and batch normalization without affine" begin
+        plain_norm = (:batchnorm, settings(; eps=1e-3, affine=false, activation="relu"))
+        description = described(
+            GRAY, (:conv, conv_settings(4, (3, 3))), plain_norm, FLATTEN, plain_norm,
+            (:dense, settings(; out=3, bias=false, activation="identity"));
+            name="plain", labels=LABELS,
+        )
+        names = first.(PromptFlux.parameter_sizes(description))
+        @test filter(startswith(r"batchnorm1|dense"), names) ==
+              ["batchnorm1/running_mean", "batchnorm1/running_var", "dense1/weight"]
+        weights = random_weights(description)
+        network = with_weights(description, weights)
+        @test PromptFlux.weights(network) == weights
+        images = random_images(description, 5)
+        outputs, values = layer_outputs(network, images), Dict(weights)
+        for (i, name) in ((2, "batchnorm1"), (4, "batchnorm2"))
+            shape = i == 2 ? (1, 1, :) : (:,)
+            μ, σ² = (reshape(values["$name/running_$of"], shape) for of in ("mean", "var"))
+            @test outputs[i] ≈ relu.((outputs[i-1] .- μ) ./ sqrt.(σ² .+ 1.0f-3)) rtol = 1e-5
+        end
+        @test outputs[5] ≈ values["dense1/weight"]' * outputs[4] rtol = 1e-5
+        @test predict(Predictor(network; micro_batch=MICRO_BATCH), images) ≈ outputs[5] rtol = 1e-5
+
+        # There and back, and into and out of what Flux has for them.
+        path = joinpath(FOLDER, "plain.bson")
+        save_network(path, network; weights_sha256=PromptFlux.weights_digest(weights))
+        @test PromptFlux.weights(load_network(path)) == weights
+        model = Chain(
+            Conv((3, 3), 1 => 4; pad=(0, 0)), BatchNorm(4, relu; eps=1.0f-3, affine=false), Flux.flatten,
+            BatchNorm(320, relu; eps=1.0f-3, affine=false), Dense(320 => 3; bias=false),
+        )
+        Flux.loadmodel!(model, (layers=Tuple(BSON.load(path)[:state].layers),))
+        @test testmode!(model)(images) ≈ outputs[5]
+        BSON.bson(joinpath(FOLDER, "own.bson"), Dict(:state => Flux.state(model)))
+        @test Dict(load_state(joinpath(FOLDER, "own.bson"), description)) == values
+    end
+
+    @testset "what a BSON file holds is never called" begin
+        ran = joinpath(FOLDER, "ran")
+        document(entries...) = Dict{Symbol,Any}(entries...)
+        datatype(names...) = document(:tag => "datatype", :name => Any[names...], :params => Any[])
+        reference(names...) = document(:tag => "ref", :path => Any[names...])
+        hostile = (
+            document(:tag => "struct", :type => datatype("Base", "Cmd"), :data => Any["touch", ran]),
+            document(:tag => "struct", :type => reference("Base", "run"), :data => Any[ran]),
+            document(:tag => "anonymous", :typename => datatype("Main", "f"), :data => Any[]),
+            document(:tag => "unionall", :var => 1, :body => 2),
+            document(
+                :tag => "struct",
+                :type => datatype("Main", "\e[2J\e]0;owned\a\$(touch(\"$ran\"))"),
+                :data => Any[]
+            ),
+            document(:tag => "\e[2J" * "x"^10^6),
+            document(:tag => "array", :type => datatype("Core", "Float32"), :size => Any[2^32, 2^32], :data => UInt8[]),
+            document(
+                :tag => "array",
+                :type => datatype("Core", "Float32"),
+                :size => fill!(Vector{Any}(undef, 10^5), 1),
+                :data => UInt8[]
+            ),
+            document(
+                :tag => "array",
+                :type => datatype("Core", "Float32"),
+                :size => Any[-1, -1],
+                :data => zeros(UInt8, 4)
+            ),
+            document(:tag => "array", :type => datatype("Core", "Any"), :size => Any[1], :data => Any[1]),
+        )
+        path = joinpath(FOLDER, "hostile.bson")
+        for value in hostile
+            BSON.bson(path, Dict(:state => value))
+            for read_it in (load_network, path -> load_state(path, small()))
+                said = sentence(() -> read_it(path))
+                @test startswith(said, "$path: the model cannot be read") && all(isprint, said) && length(said) < 400
+            end
+        end
+        @test !isfile(ran)
+
+        # Depth, and references that would be endless, or endlessly many, when they are followed.
+        nested(depth) = foldl((inner, _) -> Any[inner], 1:depth; init=1)
+        BSON.bson(path, Dict(:state => nested(300)))
+        @test occursin("more than 100 levels deep", sentence(() -> load_network(path)))
+        backref(i) = document(:tag => "backref", :ref => i)
+        BSON.bson(path, Dict(:state => backref(1), :_backrefs => Any[Any[backref(1)]]))
+        @test occursin("part of itself", sentence(() -> load_network(path)))
+        many = Any[i == 1 ? Any[1] : Any[backref(i - 1) for _ in 1:10] for i in 1:40]
+        BSON.bson(path, Dict(:state => backref(40), :_backrefs => many))
+        @test occursin("not a model file of promptflux", sentence(() -> load_network(path)))
+
+        # A description that would have a larger network made than the file has weights for.
+        description = small()
+        save_network(path, random_network(description); weights_sha256="")
+        content = BSON.load(path)
+        content[:description][:layers][7][:shape] = [2^40]
+        BSON.bson(path, content)
+        @test occursin("dense1 are not those of its settings", sentence(() -> load_network(path)))
+        content[:description][:layers][7][:parameter_shapes] = Any[[2^40, 120], [2^40]]
+        BSON.bson(path, content)
+        @test occursin("its network is larger than the file", sentence(() -> load_network(path)))
+    end
+
+    @testset "names and labels are data" begin
+        odd = ["\$(touch(string(:PWNED)))", "\"; exit(3); \"", "\e]0;owned\a\u202e'`{}<\\"]
+        description = described(GRAY, FLATTEN, dense(3); name="odd", labels=odd)
+        network = random_network(description)
+        for name in ("odd.bson", "odd.h5")
+            path = joinpath(FOLDER, name)
+            digest = PromptFlux.weights_digest(PromptFlux.weights(network))
+            endswith(name, "h5") ? save_model(path, description, PromptFlux.weights(network)) :
+            save_network(path, network; weights_sha256=digest)
+            @test first(load_model(path)).labels == odd
+        end
+        @test !isfile("PWNED")
+    end
+
+    @testset "BSON mutated at random is refused in a sentence, or loads" begin
+        description = described(GRAY, FLATTEN, dense(3); labels=LABELS)
+        path = joinpath(FOLDER, "mutated.bson")
+        network = random_network(description)
+        save_network(path, network; weights_sha256=PromptFlux.weights_digest(PromptFlux.weights(network)))
+        whole = read(path)
+        rng = Xoshiro(16)
+        for _ in 1:400
+            bytes = copy(whole)
+            # Half of the changes in the first part, where the structure lies, and not the weights.
+            for _ in 1:rand(rng, (1, 1, 2, 8))
+                at = rand(rng, 1:(rand(rng, Bool) ? length(bytes) : min(length(bytes), 1500)))
+                change = rand(rng, 1:4)
+                change == 1 && (bytes[at] = rand(rng, UInt8))
+                change == 2 && rand(rng) < 0.2 && resize!(bytes, at)
+                change == 3 && (bytes[at:min(at + 3, end)] .= rand(rng, (0x00, 0x01, 0x7f, 0xff)))
+                change == 4 && splice!(bytes, at:at-1, rand(rng, UInt8, 3))
+            end
+            write(path, bytes)
+            for read_it in (load_network, path -> load_state(path, description))
+                said = sentence(() -> read_it(path))
+                @test said == "no error" || (occursin("mutated.bson", said) && all(c -> isprint(c) || c == '\n', said))
+            end
+        end
+    end
+
     @testset "what can be in a BSON file is taken as data only" begin
         for value in (Ref(1), sin, Base.GMP.BigInt(3), Dict("a" => 1), Base, x -> x, Vector{Any}[[sin]])
             io = IOBuffer()

@@ -342,3 +342,35 @@ def test_the_package_passes_its_own_tests(julia):
     command = ["julia", "--startup-file=no", f"--project={PROJECT}", "-e", code]
     run = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_layers_without_bias_or_affine_and_labels_that_look_like_code(julia, tmp_path):
+    """Both engines agree on the layers, and what Julia would run or obey in a text comes back as it was."""
+    labels = ["$(touch(string(:PWNED)))", '"; exit(3); "', "\x1b[2J'`{}<\\"]
+    layers = [
+        {"conv": {"out": 4, "kernel": 3, "bias": False}},
+        {"batchnorm": {"affine": False, "activation": "relu"}},
+        {"meanpool": 2},
+        {"batchnorm": {"affine": False}},
+        "flatten",
+        {"batchnorm": {"affine": False}},
+        {"dense": {"out": 6, "bias": False, "activation": "tanh"}},
+        {"dense": {"out": 3, "bias": False}},
+    ]
+    content = {"input": "rgb12", "layers": layers, "labels": labels, "weights": {"seed": 1}}
+    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(content))
+    try:
+        spec = load_spec(tmp_path / "plain.yaml")
+    except StudyError:  # a label with a control character may be refused before
+        content["labels"] = [*labels[:2], "'`{}<\\"]
+        (tmp_path / "plain.yaml").write_text(yaml.safe_dump(content))
+        spec = load_spec(tmp_path / "plain.yaml")
+    prepare(tmp_path, spec, 3, 1)
+    julia(
+        f'{RUN_FLUX}\nimport_state(; model=ARGS[1], state=replace(ARGS[1], ".h5" => ".bson"), output=ARGS[1])',
+        *models(tmp_path, [spec]),
+    )
+    agree(tmp_path, [spec], 3)
+    description, weights = load_model(tmp_path / "plain.h5")
+    assert description.to_dict() == spec.to_dict() and list(weights) == list(spec.parameters)
+    assert not (tmp_path / "PWNED").exists() and not (WORKFLOW / "PWNED").exists()

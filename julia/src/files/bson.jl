@@ -37,11 +37,29 @@ state(network::Network) = (
 "As [`load_model`](@ref), of a BSON file of this project."
 function load_bson(path)
     content = read_bson(path)
-    get(content, :format, "") == BSON_FORMAT && haskey(content, :description) ||
+    content isa Dict && get(content, :format, "") == BSON_FORMAT && haskey(content, :description) ||
         throw(StudyError("$path: this is not a model file of promptflux (its format is not $(repr(BSON_FORMAT)))."))
-    description = Description(content[:description], path)
-    weights = check_weights(state_weights(path, content, description), description, path)
-    return description, weights, checked_digest(weights, get(content, :weights_sha256, ""), path)
+    return reading(path) do
+        description = Description(content[:description]::Fields, path)
+        check_sizes(description, path)
+        weights = check_weights(state_weights(path, content, description), description, path)
+        description, weights, checked_digest(weights, get(content, :weights_sha256, ""), path)
+    end
+end
+
+"""
+    check_sizes(description, path)
+
+A network is made as large as its description says. So throw a [`StudyError`](@ref) if a layer's settings say
+another size than its parameters have, or all parameters are more than the file at `path` can hold.
+"""
+function check_sizes(description::Description, path)
+    for layer in description.layers
+        torch_sizes(Val(layer.kind), layer) == layer.parameters ||
+            throw(Misfit("the parameters of $(plain_text(layer.name)) are not those of its settings and shapes"))
+    end
+    count = sum(prod(Float64.(size)) for (_, size) in parameter_sizes(description); init=0.0)
+    sizeof(Float16) * count <= filesize(path) || throw(Misfit("its network is larger than the file"))
 end
 
 """
@@ -52,17 +70,30 @@ layers of `description`. Throws a [`StudyError`](@ref) that names the parameter 
 fit, and if the file holds anything but plain data.
 """
 load_state(path, description::Description) =
-    check_weights(state_weights(path, read_bson(path), description), description, path)
+    reading(path) do
+        check_weights(state_weights(path, read_bson(path), description), description, path)
+    end
 
 "The content of a BSON file as plain data."
-function read_bson(path)
+read_bson(path) = reading(() -> plain(parse_bson(read(path))), path)
+
+"Call `body()`, which reads the file at `path`; a damaged file can make an error of any kind of it."
+function reading(body, path)
     try
-        return plain(BSON.parse(path))
-    catch error     # of any kind: a damaged file can say anything
+        return body()
+    catch error
         error isa InterruptException && rethrow()
-        throw(StudyError("$path: the model cannot be read ($(reason(error)))."))
+        if error isa StudyError     # it can repeat what the file says, and not know of which file
+            named(problem) = startswith(problem, path) ? problem : "$path: $problem"
+            throw(StudyError(map(plain_text ∘ named, error.problems)))
+        end
+        why = first(plain_text(replace(reason(error), r"\s+" => " ")), 160)
+        throw(StudyError("$path: the model cannot be read ($why)."))
     end
 end
+
+"A text from a file for a message: what a terminal would obey is escaped."
+plain_text(text) = all(isprint, text) ? String(text) : escape_string(text)
 
 """
     state_weights(path, content, description) -> Weights
@@ -70,7 +101,8 @@ end
 Find the state of a chain in the content of a BSON file and name its arrays as `description` does.
 """
 function state_weights(path, content, description::Description)
-    found = [value for value in values(content) if value isa NamedFields && haskey(Dict(value), :layers)]
+    entries = content isa Dict ? values(content) : []
+    found = [Dict(value)[:layers] for value in entries if value isa NamedFields && haskey(Dict(value), :layers)]
     length(found) == 1 ||
         throw(
             StudyError(
@@ -78,7 +110,8 @@ function state_weights(path, content, description::Description)
                 "one, such as `BSON.@save \"model.bson\" state=Flux.state(model)` writes."
             )
         )
-    states = Dict(only(found))[:layers]
+    states = only(found)
+    states isa Vector || throw(Misfit("the layers of its state are no list"))
     length(states) == length(description.layers) ||
         throw(
             StudyError(
@@ -92,7 +125,60 @@ plain_state(state) = name -> nothing
 plain_state(state::Pair) = plain_state(last(state))
 plain_state(state::Vector{Pair{Symbol,Any}}) = name -> get(Dict(state), name, nothing)
 
-# ---- parsed BSON as plain data ----------------------------------------------------------
+# ---- BSON as what BSON.jl wrote ----------------------------------------------------------
+#
+# `BSON.parse` follows a file however deep it goes, and takes the lengths that it says for true.
+
+const DEEPEST = 100     # containers inside of each other; a state of Flux has some ten
+
+"""
+    parse_bson(bytes)
+
+The document in `bytes` as `BSON.parse` gives it, with its references resolved. Throws a `Misfit` if it is not
+whole, or deeper than `DEEPEST`.
+"""
+function parse_bson(bytes)
+    io = IOBuffer(bytes)
+    document = parse_container(io, Dict{Symbol,Any}(), 1)
+    eof(io) || throw(Misfit("there are $(bytesavailable(io)) bytes after its end"))
+    return BSON.backrefs!(document)
+end
+
+function parse_container(io, container, depth)
+    depth <= DEEPEST || throw(Misfit("it is more than $DEEPEST levels deep"))
+    read(io, Int32)                                 # the length, which its parts say again
+    while (tag = read(io, UInt8)) != 0x00
+        key = readuntil(io, '\0')
+        put!(container, key, parse_value(io, tag, depth))
+    end
+    return container
+end
+
+put!(document::Dict, key, value) = document[Symbol(key)] = value
+put!(values::Vector, key, value) = push!(values, value)
+
+# The types of https://bsonspec.org that BSON.jl writes.
+function parse_value(io, tag, depth)
+    tag == 0x01 && return read(io, Float64)
+    tag == 0x02 && return chop(String(parse_bytes(io, 0)); tail=1) |> String
+    tag == 0x03 && return parse_container(io, Dict{Symbol,Any}(), depth + 1)
+    tag == 0x04 && return parse_container(io, Any[], depth + 1)
+    tag == 0x05 && return parse_bytes(io, 1)        # a byte says of what sort
+    tag == 0x08 && return read(io, UInt8) != 0x00
+    tag == 0x0a && return nothing
+    tag == 0x10 && return read(io, Int32)
+    tag == 0x12 && return read(io, Int64)
+    throw(Misfit("it holds a value of the type $tag, which BSON.jl does not write"))
+end
+
+function parse_bytes(io, skipped)
+    count = read(io, Int32)
+    skip(io, skipped)
+    0 <= count <= bytesavailable(io) || throw(Misfit("it ends before its content does"))
+    return read(io, count)
+end
+
+# ---- and as plain data -------------------------------------------------------------------
 
 const PLAIN_TYPES = Dict("Core.$type" => type for type in (Float16, Float32, Float64, Int32, Int64, Bool))
 
@@ -105,39 +191,64 @@ const NamedFields = Vector{Pair{Symbol,Any}}
 A document of `BSON.parse` as plain Julia data, without calling anything that it names.
 BSON.jl writes what BSON itself has no type for as a document with a `tag`. Known here are
 arrays of numbers, numbers, tuples (as vectors), named tuples (as [`NamedFields`](@ref)) and
-symbols; another tag throws a `Misfit`.
+symbols; another tag throws a `Misfit`. What is referred to in several places is made once.
 """
-plain(value::Union{Nothing,Bool,Int32,Int64,Float64,String,Vector{UInt8}}) = value
-plain(values::Vector{Any}) = Any[plain(value) for value in values]
-function plain(document::Dict{Symbol,Any})
-    haskey(document, :tag) || return Dict{Symbol,Any}(key => plain(value) for (key, value) in document)
+plain(document) = plain(document, IdDict{Any,Any}())
+plain(value::Union{Nothing,Bool,Int32,Int64,Float64,String,Vector{UInt8}}, made) = value
+
+const UNDER_WAY = Ref(0)
+
+function plain(value::Union{Vector{Any},Dict{Symbol,Any}}, made)
+    known = get(made, value, nothing)
+    known === UNDER_WAY && throw(Misfit("it holds something that is part of itself"))
+    known === nothing || return something(known)
+    made[value] = UNDER_WAY
+    result = made_plain(value, made)
+    made[value] = Some(result)
+    return result
+end
+
+made_plain(values::Vector{Any}, made) = Any[plain(value, made) for value in values]
+function made_plain(document::Dict{Symbol,Any}, made)
+    haskey(document, :tag) || return Dict{Symbol,Any}(key => plain(value, made) for (key, value) in document)
     tag = document[:tag]
     tag == "array" && return plain_array(document[:type], document[:size], document[:data])
-    tag == "tuple" && return plain(document[:data])
-    tag == "symbol" && return Symbol(document[:name])
-    tag == "struct" && return plain_struct(document[:type], document[:data])
-    throw(Misfit("it holds a $(repr(tag)), and only arrays, numbers, texts and tuples are taken"))
+    tag == "tuple" && return plain(document[:data], made)
+    tag == "symbol" && return Symbol(document[:name]::String)
+    tag == "struct" && return plain_struct(document[:type], document[:data], made)
+    refuse(tag isa String ? repr(tag) : "tag that is no text")
 end
+
+refuse(what) =
+    throw(Misfit("it holds a $(first(plain_text(what), 80)), and only arrays, numbers, texts and tuples are taken"))
 
 function plain_array(type, size, data)
     T = plain_type(type)
+    length(size) <= 8 || throw(Misfit("an array has $(length(size)) dimensions"))
     dims = Tuple(Int.(size))
-    sizeof(data) == prod(dims) * sizeof(T) || throw(Misfit("an array of $(times(dims)) numbers is cut short"))
-    return copyto!(Array{T}(undef, dims), reinterpret(T, data))
+    data isa Vector{UInt8} && all(>=(0), dims) && prod(Float64.(dims)) * sizeof(T) == sizeof(data) ||
+        throw(Misfit("an array of $(times(dims)) numbers is cut short"))
+    return copyto!(Array{T}(undef, dims), T == Bool ? data .!= 0x00 : reinterpret(T, data))
 end
 
-function plain_struct(type, data)
-    if get(type, :name, []) == ["Core", "NamedTuple"]
-        return NamedFields(map(Pair, plain(type[:params][1]), plain(data)))
+function plain_struct(type, data, made)
+    if named_tuple(type)
+        names, values = plain(type[:params][1], made), plain(data, made)
+        length(names) == length(values) || throw(Misfit("a named tuple has other names than values"))
+        return NamedFields(map(Pair, names, values))
     end
-    return only(reinterpret(plain_type(type), data))
+    T = plain_type(type)
+    data isa Vector{UInt8} && length(data) == sizeof(T) || throw(Misfit("a number is cut short"))
+    return T == Bool ? data[1] != 0x00 : only(reinterpret(T, data))
 end
 
-function plain_type(type)
-    name = join(get(type, :name, ["type without a name"]), '.')
-    return get(
-        () -> throw(Misfit("it holds a $name, and only arrays, numbers, texts and tuples are taken")),
-        PLAIN_TYPES,
-        name
-    )
+named_tuple(type) = type_name(type) == "Core.NamedTuple"
+
+"The name of a type as a file writes it, such as Core.Float32."
+function type_name(type)
+    parts = type isa Dict ? get(type, :name, []) : []
+    return parts isa Vector && !isempty(parts) && all(part -> part isa String, parts) ? join(parts, '.') :
+           "type without a name"
 end
+
+plain_type(type) = get(() -> refuse(type_name(type)), PLAIN_TYPES, type_name(type))

@@ -9,7 +9,11 @@ activation(::Val{:tanh}) = tanh
 activation(::Val{:leaky_relu}) = leakyrelu
 activation(::Val{:identity}) = identity
 activation(::Val{name}) where {name} =
-    throw(StudyError("the activation $name is not one that this version of PromptFlux knows; update it."))
+    throw(
+        StudyError(
+            "the activation $(plain_text(String(name))) is not one that this version of PromptFlux knows; update it."
+        )
+    )
 
 """
     Elementwise(σ)

@@ -25,7 +25,7 @@ flux_layer(layer::LayerDescription) = flux_layer(Val(layer.kind), layer)
 flux_layer(::Val{kind}, layer) where {kind} =
     throw(
         StudyError(
-            "the layer $(layer.name) is of the kind $kind, which this version of PromptFlux does not know; update it."
+            "the layer $(plain_text(layer.name)) is of the kind $(plain_text(String(kind))), which this version of PromptFlux does not know; update it."
         )
     )
 
