@@ -344,7 +344,7 @@ def bombs():
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), bombs(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "content"), list(bombs()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_pickle_that_asks_for_memory_gets_none(tmp_path, name, content):
     before = resource.getrlimit(resource.RLIMIT_AS), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -253,3 +253,71 @@ def test_another_hdf5_file_holds_no_weights(spec, tmp_path):
         file["x"] = 1
     with pytest.raises(StudyError, match="not a weights file"):
         load_weights(tmp_path / "w.h5", spec)
+
+
+@pytest.mark.parametrize(
+    ("found", "at", "written"),
+    [
+        (b"GCOL", 24, b"\0"),  # the size of its first text: read without end
+        (b"GCOL", 24, b"\xff"),
+        (b"GCOL", 12, b"\xff"),  # its own size
+        (b"format\0\0\x19", 9, b"\x3e"),  # what a text is made of: another sort crashes
+        (b"format\0\0\x19", 9, b"\x00"),
+    ],
+)
+def test_damage_on_which_hdf5_hangs_or_crashes_is_a_sentence(spec, tmp_path, found, at, written):
+    save_weights(tmp_path / "w.h5", untrained_weights(spec, 1), "small")
+    content = bytearray((tmp_path / "w.h5").read_bytes())
+    place = content.index(found) + at
+    content[place : place + 1] = written
+    (tmp_path / "w.h5").write_bytes(content)
+    with pytest.raises(StudyError, match="w.h5: the weights file is damaged"):
+        load_weights(tmp_path / "w.h5", spec)
+
+
+def test_numbers_that_lie_in_another_file_are_not_read(spec, tmp_path):
+    weights = untrained_weights(spec, 1)
+    save_weights(tmp_path / "w.h5", weights, "small")
+    (tmp_path / "secret").write_bytes(bytes(4 * weights["conv1/bias"].size))
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        del file["conv1/bias"]
+        file.create_dataset(
+            "conv1/bias", (4,), "<f4", external=[(str(tmp_path / "secret"), 0, h5py.h5f.UNLIMITED)]
+        )
+    with pytest.raises(StudyError, match="conv1/bias holds float32 or lies elsewhere"):
+        load_weights(tmp_path / "w.h5", spec)
+
+
+def test_a_dataset_larger_than_what_is_stored_of_it_is_not_read(spec, tmp_path):
+    save_weights(tmp_path / "w.h5", untrained_weights(spec, 1), "small")
+    with h5py.File(tmp_path / "w.h5", "r+") as file:
+        file.create_dataset("bomb", (2**40,), "<f4", chunks=(2**20,), compression="gzip")
+    with pytest.raises(StudyError, match="w.h5: bomb belongs to no layer"):
+        load_weights(tmp_path / "w.h5", spec)
+
+
+def test_a_description_that_contradicts_itself_is_refused(spec, tmp_path):
+    """Also where its digest is that of what it says."""
+    from dataclasses import replace
+
+    weights = untrained_weights(spec, 1)
+    for changes, said in (
+        ({"shape": (4, 10, 9)}, "conv1 does not follow"),
+        ({"kind": "konv"}, "conv1 is of the kind 'konv', which this version does not know"),
+    ):
+        save_model(
+            tmp_path / "m.h5",
+            weights,
+            replace(spec, layers=(replace(spec.layers[0], **changes), *spec.layers[1:])),
+        )
+        for read in (load_model, load_description):
+            with pytest.raises(StudyError, match=said):
+                read(tmp_path / "m.h5")
+
+
+def test_a_name_in_a_model_file_reaches_the_terminal_escaped(spec, tmp_path):
+    weights = untrained_weights(spec, 1) | {"\x1b[2J/\u202e": np.zeros(2, np.float32)}
+    save_weights(tmp_path / "w.h5", weights, "small")
+    with pytest.raises(StudyError) as caught:
+        load_weights(tmp_path / "w.h5", spec)
+    assert str(caught.value).isprintable() and "\\x1b[2J/\\u202e belongs to no layer" in str(caught.value)

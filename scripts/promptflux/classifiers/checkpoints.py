@@ -23,7 +23,7 @@ from torch.serialization import safe_globals
 from promptflux.classifiers.kind import Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import Spec
-from promptflux.classifiers.weights import Weights, check_shapes, check_weights, plain_text, reason
+from promptflux.classifiers.weights import Weights, check_weights, plain_text, reason
 from promptflux.errors import StudyError
 from promptflux.runtime.job import note
 
@@ -51,8 +51,7 @@ def from_checkpoint(path: str, spec: Spec) -> Weights:
         for layer, module in pairs.items()
         for name, tensor in modules[module].items()
     }
-    # A tensor can be larger than what is stored of it, so shapes come before numbers.
-    check_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()}, spec, path)
+    # A tensor can be larger than what is stored of it, so only what fits the spec becomes numbers.
     weights = {name: numbers(tensor) for name, tensor in tensors.items()}
     check_weights(weights, spec, path)
     for layer, module in pairs.items():

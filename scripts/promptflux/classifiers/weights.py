@@ -23,6 +23,8 @@ from promptflux.files.whole import whole
 WEIGHTS = "promptflux weights 1"
 MODEL = "promptflux model 1"
 DESCRIPTION = "description"
+PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
+HEAP = b"GCOL\x01\0\0\0"
 
 Weights = dict[str, np.ndarray]
 
@@ -86,13 +88,55 @@ def load_description(path: str | Path) -> Description:
 @contextmanager
 def _reading(path: str | Path, what: str, *formats: str) -> Iterator[h5py.File]:
     """An open HDF5 file; whatever a damaged one makes of its reading is a StudyError."""
+    if not Path(path).is_file():
+        raise StudyError(f"{path}: there is no such {what} file.")
     try:
+        check_heaps(path)
+        check_types(path)
         with open_hdf5(path, what, *formats) as file:
             yield file
     except StudyError as error:
         raise StudyError(*map(plain_text, error.args)) from None
     except Exception as error:
         raise StudyError(f"{path}: the {what} file is damaged or cut short ({reason(error)}).") from None
+
+
+def check_heaps(path: str | Path) -> None:
+    """Raise ValueError if a heap of texts in an HDF5 file is damaged: the library follows it without end, or crashes.
+
+    A heap is "GCOL", version 1, three zeros and its size (8 bytes); then objects of an index, a count (2 bytes each),
+    four zeros, a size (8 bytes) and content in steps of 8; index 0 is the free rest, whose size is all of it. (HDF5 File
+    Format Specification, III.E.)
+    """
+    content = Path(path).read_bytes()
+    start = content.find(HEAP)
+    while start >= 0:
+        end = start + int.from_bytes(content[start + 8 : start + 16], "little")
+        place = start + 16
+        if not place <= end <= len(content):
+            raise ValueError("a heap of texts is cut short")
+        while end - place >= 16:
+            index = int.from_bytes(content[place : place + 2], "little")
+            size = int.from_bytes(content[place + 8 : place + 16], "little")
+            step = 16 + (size + 7) // 8 * 8 if index else size
+            if not 16 <= step <= end - place:
+                raise ValueError("a heap of texts has an entry of a wrong size")
+            place += step
+        start = content.find(HEAP, start + 1)
+
+
+def check_types(path: str | Path) -> None:
+    """Raise ValueError if an HDF5 file holds anything but numbers and texts: reading another type can crash the library."""
+
+    def check(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        parts = [item.id] if isinstance(item, h5py.Dataset) else []
+        parts += [h5py.h5a.open(item.id, index=i) for i in range(h5py.h5a.get_num_attrs(item.id))]
+        if any(part.get_type().get_class() not in PLAIN for part in parts):
+            raise ValueError("it holds something that is no number and no text")
+
+    with h5py.File(path, "r") as file:
+        check("", file)
+        file.visititems(check)
 
 
 def plain_text(text: str) -> str:
@@ -139,7 +183,7 @@ def _shape_problems(shapes: Mapping[str, Shape], description: Description, path:
                 f"{path}: {name} has the shape {shape_text(shapes[name])}; {source} wants {shape_text(shape)}."
             )
     surplus = [name for name in shapes if name not in description.parameters]
-    return found + [f"{path}: {plain_text(name)} belongs to no layer of {source}." for name in surplus]
+    return found + [f"{path}: {name} belongs to no layer of {source}." for name in surplus]
 
 
 def _write_weights(file: h5py.File, weights: Mapping[str, np.ndarray]) -> None:
