@@ -156,7 +156,7 @@ function predict_files(images; classifier, top=3)
     tensors = [image_tensor(read_picture(image), network.description.input) for image in images]
     place = find_device("auto")
     logits = predict(place.device(network), stack(tensors); micro_batch=length(images), place.device)
-    print_best(images, softmax(logits), network.description.labels, top)
+    print_best(images, softmax(logits), map(plain_text, network.description.labels), top)
 end
 
 "Print a line for each image: the `top` labels with their probabilities, K × N."

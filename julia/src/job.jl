@@ -12,7 +12,10 @@ end
 
 StudyError(problems::AbstractString...) = StudyError(collect(String, problems))
 
-Base.showerror(io::IO, error::StudyError) = join(io, error.problems, "\n")
+Base.showerror(io::IO, error::StudyError) = join(io, map(plain_text, error.problems), "\n")
+
+"A text from a file for a message: what a terminal would obey is escaped."
+plain_text(text) = all(isprint, text) ? String(text) : escape_string(text)
 
 const LOG = Ref{IO}(devnull)
 

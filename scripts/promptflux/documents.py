@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from promptflux.errors import StudyError, place, shown
+from promptflux.errors import StudyError, plain, shown
 
 MOST_YAML = 1_000_000  # bytes; a spec with the thousand labels of ImageNet has 30,000
 MOST_NODES = 50_000  # values of a YAML file, each alias counted as what it stands for
@@ -28,7 +28,7 @@ def read_text(path: str | Path, what: str, most: int) -> str:
     what: the file is, for messages. most: bytes that it may have. Raises StudyError with a
     sentence, also for what is no regular file: a pipe would be waited for, a device has no end.
     """
-    where = place(path)
+    where = plain(path)
     try:
         with open(path, "rb", opener=_regular) as file:
             data = file.read(most + 1)
@@ -78,7 +78,7 @@ def _regular(path: str, flags: int) -> int:
 
 def read_yaml(path: str | Path, what: str) -> Any:
     """The value of a YAML file, as `parse_yaml` reads it."""
-    return parse_yaml(read_text(path, what, MOST_YAML), place(path))
+    return parse_yaml(read_text(path, what, MOST_YAML), plain(path))
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -25,10 +25,16 @@ def printable(path: object) -> str:
     return repr(text) if text.isprintable() else ascii(text)
 
 
-def place(path: object) -> str:
-    """A path as the opening of a sentence, `{path}: ...`: as it stands, but for what a terminal would act on."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
+def plain(text: object) -> str:
+    """A path or a name from a file for a message: as it stands, but what a terminal would act on is escaped."""
+    text = str(text)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def reason(error: BaseException, length: int = 160) -> str:
+    """What a library says of a file, in one line for a message, of at most `length` characters."""
+    text = plain(" ".join(str(error).split())).rstrip(".") or type(error).__name__
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def shown(value: object, length: int = 60) -> str:

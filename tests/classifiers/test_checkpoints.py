@@ -216,19 +216,6 @@ def test_numbers_are_keys_of_a_rename(tmp_path, rename):
     assert imported(tmp_path, rename=rename)
 
 
-@pytest.mark.parametrize(("key", "said"), [(None, "None"), (1.5, "1.5"), (True, "True")])
-def test_a_key_of_a_rename_that_is_no_name(tmp_path, key, said):
-    torch.save(STATE, tmp_path / "c.pt")
-    assert f"weights.rename has the key {said}" in refused_spec(tmp_path, {key: "dense1"})
-
-
-def refused_spec(folder, rename) -> str:
-    with pytest.raises(StudyError) as caught:
-        imported(folder, rename=rename)
-    [sentence] = caught.value.args
-    return sentence
-
-
 def test_a_module_that_is_renamed_twice(tmp_path):
     torch.save(STATE, tmp_path / "c.pt")
     layers = ["flatten", {"dense": 3}, {"dense": 3}]

@@ -85,15 +85,12 @@ function reading(body, path)
         error isa InterruptException && rethrow()
         if error isa StudyError     # it can repeat what the file says, and not know of which file
             named(problem) = startswith(problem, path) ? problem : "$path: $problem"
-            throw(StudyError(map(plain_text ∘ named, error.problems)))
+            throw(StudyError(map(named, error.problems)))
         end
         why = first(plain_text(replace(reason(error), r"\s+" => " ")), 160)
         throw(StudyError("$path: the model cannot be read ($why)."))
     end
 end
-
-"A text from a file for a message: what a terminal would obey is escaped."
-plain_text(text) = all(isprint, text) ? String(text) : escape_string(text)
 
 """
     state_weights(path, content, description) -> Weights

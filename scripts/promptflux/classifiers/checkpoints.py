@@ -23,8 +23,8 @@ from torch.serialization import safe_globals
 from promptflux.classifiers.kind import Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import Spec
-from promptflux.classifiers.weights import Weights, check_weights, plain_text, reason
-from promptflux.errors import StudyError
+from promptflux.classifiers.weights import Weights, check_weights
+from promptflux.errors import StudyError, plain, reason
 from promptflux.runtime.job import note
 
 # The parameters of one module of a checkpoint: `weight`, `bias`, ...
@@ -83,12 +83,12 @@ def read_checkpoint(path: str) -> dict[str, torch.Tensor]:
         if name.endswith("num_batches_tracked"):
             continue
         if why := _no_numbers(tensor):
-            note(f"warning: {plain_text(name)} of {Path(path).name} holds {why}; it is left out")
+            note(f"warning: {plain(name)} of {Path(path).name} holds {why}; it is left out")
             continue
         short = unwrapped(name)
         if short in tensors:
             raise StudyError(
-                f"{path}: {plain_text(origin[short])} and {plain_text(name)} are both {short} without their "
+                f"{path}: {plain(origin[short])} and {plain(name)} are both {short} without their "
                 f"prefixes; take one of the two out of the checkpoint."
             )
         tensors[short], origin[short] = tensor, name
@@ -101,7 +101,7 @@ def read_checkpoint(path: str) -> dict[str, torch.Tensor]:
 
 def unwrapped(name: str) -> str:
     """A name without the prefixes of what was wrapped around the model, fit for a message."""
-    return plain_text(PREFIXES.sub("", name))
+    return plain(PREFIXES.sub("", name))
 
 
 def _no_numbers(tensor: torch.Tensor) -> str:
@@ -176,7 +176,7 @@ def _check_archive(path: str) -> None:
         ) from None
     if damaged is not None:
         raise StudyError(
-            f"{path}: {plain_text(damaged)} in it does not have its recorded checksum; "
+            f"{path}: {plain(damaged)} in it does not have its recorded checksum; "
             f"the checkpoint is damaged or was saved without checksums."
         )
 
@@ -215,9 +215,9 @@ def _unpickled(path: str) -> object:
             why = "it asks for more memory than its size accounts for"
         # What PyTorch says of it ends in advice to switch the protection off.
         elif named := re.search(r"GLOBAL (\S+)", str(error)):
-            why = f"it holds a {plain_text(named[1])}, which is no tensor and could run code"
+            why = f"it holds a {plain(named[1])}, which is no tensor and could run code"
         elif told := re.search(r"WeightsUnpickler error:\s*([^\n]*)", str(error)):
-            why = plain_text(told[1])[:160]
+            why = plain(told[1])[:160]
     raise StudyError(f"{path}: the checkpoint cannot be read as tensors alone ({why}); {SAVE_IT}.")
 
 
@@ -262,7 +262,7 @@ def _mapping_of_tensors(path: str, content: object) -> dict[str, torch.Tensor]:
     names = {}
     for name, tensor in found.items():
         if str(name) in names:
-            raise StudyError(f"{path}: the checkpoint holds {plain_text(str(name))} twice.")
+            raise StudyError(f"{path}: the checkpoint holds {plain(str(name))} twice.")
         names[str(name)] = tensor
     return names
 
@@ -315,7 +315,7 @@ def matched(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, s
     }
     renamed = _renamed(path, modules, spec)
     problems = [
-        f"{path}: {plain_text(module)} has {_shapes(shapes[module])}, and {layer.name} of {spec.path} wants "
+        f"{path}: {plain(module)} has {_shapes(shapes[module])}, and {layer.name} of {spec.path} wants "
         f"{_shapes(layer.parameters)}{_hint([layer], [shapes[module]])}."
         for layer in layers
         if (module := renamed.get(layer.name)) is not None and not _fit(layer, shapes[module])
@@ -365,7 +365,7 @@ def _renamed(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, 
         module = unwrapped(str(written))
         if module not in modules:
             problems.append(
-                f"{path}: there is no module {plain_text(str(written))!r} for the layer {layer}; "
+                f"{path}: there is no module {plain(str(written))!r} for the layer {layer}; "
                 f"the checkpoint has {_listed(list(modules), 20)}."
             )
         elif module in renamed.values():
@@ -410,9 +410,9 @@ def _which(path: str, spec: Spec, layers: Sequence[Layer], modules: Sequence[str
 
 def _key(module: str) -> str:
     """A module's name as a key in YAML."""
-    plain = re.fullmatch(r"[A-Za-z_][\w.-]*|0|[1-9]\d*", module)
+    bare = re.fullmatch(r"[A-Za-z_][\w.-]*|0|[1-9]\d*", module)
     words = ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
-    return module if plain and module.lower() not in words else json.dumps(module)
+    return module if bare and module.lower() not in words else json.dumps(module)
 
 
 def _hint(layers: Sequence[Layer], modules: Sequence[Mapping[str, Shape]]) -> str:
@@ -438,7 +438,7 @@ def _signature(shapes: Mapping[str, Shape]) -> tuple:
 
 
 def _listed(items: Sequence[str], most: int = 8) -> str:
-    shown = [plain_text(item)[:120] for item in items[:most]]
+    shown = [plain(item)[:120] for item in items[:most]]
     more = f", and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(shown) + more or "nothing more"
 

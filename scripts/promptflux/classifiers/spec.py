@@ -13,7 +13,7 @@ from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import Kind, Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS, layer_schemas, required
 from promptflux.documents import read_yaml
-from promptflux.errors import StudyError, place, shown
+from promptflux.errors import StudyError, plain, shown
 from promptflux.images.inputs import InputSpec
 from promptflux.schema import Schema
 
@@ -48,7 +48,7 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
     Raises StudyError with a sentence for each problem.
     """
     path = Path(path)
-    where = place(path)
+    where = plain(path)
     value = _read(path)
     misread = _layers_without_settings(value.get("layers"))
     found = SCHEMA.problems(_without(value, misread), where)
@@ -84,7 +84,7 @@ def _read(path: Path) -> Mapping:
     value = read_yaml(path, "classifier spec")
     if not isinstance(value, Mapping):
         raise StudyError(
-            f"{place(path)}: a classifier spec is a mapping of input, layers, labels and weights."
+            f"{plain(path)}: a classifier spec is a mapping of input, layers, labels and weights."
         )
     return SCHEMA.typed(value)
 
@@ -136,7 +136,7 @@ def _layers(path: Path, entries: list, shape: Shape) -> tuple[Layer, ...]:
             out_shape = kind.shape(settings, shape)
         except StudyError as error:
             raise StudyError(
-                f"{place(path)}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}."
+                f"{plain(path)}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}."
             ) from None
         layers.append(Layer(name, kind.name, settings, shape, out_shape, kind.parameters(settings, shape)))
         shape = out_shape
@@ -207,6 +207,6 @@ def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
     if weights_exist and spec.weights_path and not os.path.isfile(spec.weights_path):
         key = sources[0]
         found.append(
-            f"weights.{key} is {shown(weights[key])}, and there is no file {place(spec.weights_path)}."
+            f"weights.{key} is {shown(weights[key])}, and there is no file {plain(spec.weights_path)}."
         )
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import Shape, shape_text
 from promptflux.classifiers.kinds import check_layers
-from promptflux.errors import StudyError
+from promptflux.errors import StudyError, plain, reason
 from promptflux.files.hdf5 import open_hdf5, read_texts, read_values, write_texts, write_values
 from promptflux.files.whole import whole
 
@@ -96,7 +96,7 @@ def _reading(path: str | Path, what: str, *formats: str) -> Iterator[h5py.File]:
         with open_hdf5(path, what, *formats) as file:
             yield file
     except StudyError as error:
-        raise StudyError(*map(plain_text, error.args)) from None
+        raise StudyError(*map(plain, error.args)) from None
     except Exception as error:
         raise StudyError(f"{path}: the {what} file is damaged or cut short ({reason(error)}).") from None
 
@@ -137,17 +137,6 @@ def check_types(path: str | Path) -> None:
     with h5py.File(path, "r") as file:
         check("", file)
         file.visititems(check)
-
-
-def plain_text(text: str) -> str:
-    """A name from a file for a message: what a terminal would obey, or cannot show, is escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
-
-
-def reason(error: BaseException, length: int = 160) -> str:
-    """What a library says of a file, in one line for a message."""
-    text = plain_text(" ".join(str(error).split())).rstrip(".") or type(error).__name__
-    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def check_weights(weights: Mapping[str, np.ndarray], description: Description, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptflux.documents import read_text
-from promptflux.errors import StudyError, place, shown
+from promptflux.errors import StudyError, plain, shown
 from promptflux.files.tables import rows_of
 from promptflux.schema import Schema
 
@@ -35,7 +35,7 @@ def read_prompts(path: str | Path) -> list[Prompt]:
     quotes, as spreadsheets write one, loses them (see `rows_of`). Empty lines are skipped.
     Raises StudyError with every problem of the table, a line each.
     """
-    where, text = place(path), read_text(path, "prompts table", MOST_BYTES)
+    where, text = plain(path), read_text(path, "prompts table", MOST_BYTES)
     if (lines := max(map(text.count, "\n\r"))) > MOST_LINES:
         raise StudyError(f"{where}: the table has {lines:,} lines; at most {MOST_LINES:,} are read.")
     rows = rows_of(text)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from promptflux.errors import StudyError, printable
+from promptflux.errors import StudyError, printable, reason
 from promptflux.images.containers import (
     APP0,
     APP2,
@@ -49,7 +49,7 @@ def open_rgb(source: str | Path, content: bytes | None = None) -> tuple[Image.Im
     except MemoryError:
         raise StudyError(f"{name} has more pixels than there is memory for.") from None
     except Exception as error:  # what damage raises depends on the format and the damage
-        raise StudyError(f"{name} is damaged ({_reason(error)}).") from None
+        raise StudyError(f"{name} is damaged ({reason(error)}).") from None
     if kind is not None:
         raise StudyError(f"{name} is not a PNG, JPEG or WebP image but {kind}; convert it to one of these.")
     if content.startswith((PNG[:4], JPEG[:2], RIFF)):
@@ -71,11 +71,6 @@ def read_image(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise StudyError(f"{name} cannot be read ({error.strerror}).") from None
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200]
-    return (text if text.isprintable() else ascii(text)) or type(error).__name__
 
 
 def _open_jpeg(content: bytes) -> tuple[Image.Image, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from promptflux.documents import read_text
-from promptflux.errors import StudyError, place, shown
+from promptflux.errors import StudyError, plain, shown
 from promptflux.generation.prompts import Prompt
 
 MOST_NAMES = 5
@@ -87,7 +87,7 @@ def _read(record: str | Path) -> dict:
             raise TypeError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise StudyError(
-            f"{place(record)}: the record of the last run is damaged, or of another version."
+            f"{plain(record)}: the record of the last run is damaged, or of another version."
         ) from None
     return {"config": config, "prompts": rows}
 

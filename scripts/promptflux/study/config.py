@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.documents import read_yaml
-from promptflux.errors import StudyError, place
+from promptflux.errors import StudyError, plain
 
 CONFIG = "config.yaml"
 # What somebody calls it who means CONFIG, or an editor that adds a suffix; in lower case.
@@ -20,7 +20,7 @@ def read_config(path: str | Path) -> dict:
     if not isinstance(value, dict):
         held = "nothing" if value is None else f"a {'list' if isinstance(value, list) else 'single value'}"
         raise StudyError(
-            f"{place(path)}: the config holds {held}; it must hold settings such as `prompts: prompts.tsv`, "
+            f"{plain(path)}: the config holds {held}; it must hold settings such as `prompts: prompts.tsv`, "
             f"or not be there for the default study."
         )
     return value
@@ -35,7 +35,7 @@ def has_config(folder: str | Path = ".") -> bool:
         return True
     if others := sorted(name for name in os.listdir(folder) if name.lower() in MISNAMED):
         raise StudyError(
-            f"{place(others[0])}: a config of this name is not read; call it {CONFIG}, or pass it with --configfile."
+            f"{plain(others[0])}: a config of this name is not read; call it {CONFIG}, or pass it with --configfile."
         )
     return False
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.documents import read_text
-from promptflux.errors import StudyError, place, shown
+from promptflux.errors import StudyError, plain, shown
 from promptflux.files.checksums import read_checksums
 from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
@@ -258,7 +258,7 @@ def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
     if variable := SNAKEMAKE_VARIABLE.search(str(workflow)) or re.search(r"[{}]", str(workflow)):
         found[variable[0]] = workflow
     return [
-        f"{place(path)}: Snakemake takes {shown(variable)} in this path for a variable of its own; "
+        f"{plain(path)}: Snakemake takes {shown(variable)} in this path for a variable of its own; "
         f"rename the file or folder."
         for variable, path in found.items()
     ]

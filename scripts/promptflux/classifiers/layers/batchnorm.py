@@ -12,7 +12,7 @@ class BatchNorm(Kind):
     name = "batchnorm"
     schema = {
         "eps": {
-            "description": "a number above 0 (YAML wants the point: 1.0e-5, not 1e-5)",
+            "description": "a number above 0",
             "type": "number",
             "exclusiveMinimum": 0,
         },
