@@ -249,6 +249,10 @@ end
         import_state(; model=path, state=joinpath(FOLDER, "own.bson"), output=joinpath(FOLDER, "own.h5"))
         h5open(file -> (@test read(file["dense2/weight"]) == permutedims(own[8].weight)), joinpath(FOLDER, "own.h5"))
 
+        # What is exported loads into a chain that is written as one writes it.
+        Flux.loadmodel!(own, (layers=Tuple(BSON.load(path)[:state].layers),))
+        @test testmode!(own)(images) ≈ network.chain(images)
+
         other = described(GRAY, FLATTEN, dense(3); labels=LABELS)
         @test occursin("the model has 9 layers, and tiny.h5 has 2", sentence(() -> load_state(path, other)))
         BSON.bson(joinpath(FOLDER, "code.bson"), Dict(:state => network.chain))
@@ -290,7 +294,7 @@ end
         save_network(path, network; weights_sha256=PromptFlux.weights_digest(weights))
         @test PromptFlux.weights(load_network(path)) == weights
         model = Chain(
-            Conv((3, 3), 1 => 4; pad=(0, 0)), BatchNorm(4, relu; eps=1.0f-3, affine=false), Flux.flatten,
+            Conv((3, 3), 1 => 4), BatchNorm(4, relu; eps=1.0f-3, affine=false), Flux.flatten,
             BatchNorm(320, relu; eps=1.0f-3, affine=false), Dense(320 => 3; bias=false),
         )
         Flux.loadmodel!(model, (layers=Tuple(BSON.load(path)[:state].layers),))

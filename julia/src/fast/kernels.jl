@@ -72,9 +72,9 @@ struct DirectConv{F,N}
     output::Array{Float32,4}
 end
 
-function DirectConv(layer::Conv{2,2}, insize; norm=nothing, pool=1)
+function DirectConv(layer::Conv{2}, insize; norm=nothing, pool=1)
     columns, rows, inputs, outputs = size(layer.weight)
-    width, height = insize[1:2] .+ 2 .* layer.pad
+    width, height = insize[1:2] .+ 2 .* border(layer)
     outsize = ((width, height) .- layer.dilation .* ((columns, rows) .- 1) .- 1) .÷ layer.stride .+ 1
 
     # Flux.Conv turns the kernel, the taps here do not.
@@ -97,7 +97,8 @@ function DirectConv(layer::Conv{2,2}, insize; norm=nothing, pool=1)
     return DirectConv(
         NNlib.fast_act(layer.σ, weights),
         norm === nothing ? nothing : ChannelNorm(norm.λ, tiles(norm.scale), tiles(norm.shift)), pool,
-        tiles(layer.bias === false ? zeros(Float32, outputs) : layer.bias), weights, offsets, layer.stride, layer.pad,
+        tiles(layer.bias === false ? zeros(Float32, outputs) : layer.bias), weights, offsets, layer.stride,
+        border(layer),
         zeros(Float32, width, height, insize[3] + slack), outsize, rows,
         zeros(Float32, rows * width + TILE, CHANNELS), zeros(Float32, (outsize .÷ pool)..., outputs, 1),
     )
@@ -258,10 +259,10 @@ struct DirectPool{F}
     output::Array{Float32,4}
 end
 
-DirectPool(layer::MaxPool{2,2}, outsize) =
-    DirectPool(larger, -Inf32, 1.0f0, layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
-DirectPool(layer::MeanPool{2,2}, outsize) =
-    DirectPool(+, 0.0f0, 1.0f0 / prod(layer.k), layer.k, layer.stride, layer.pad, zeros(Float32, outsize..., 1))
+DirectPool(layer::MaxPool{2}, outsize) =
+    DirectPool(larger, -Inf32, 1.0f0, layer.k, layer.stride, border(layer), zeros(Float32, outsize..., 1))
+DirectPool(layer::MeanPool{2}, outsize) =
+    DirectPool(+, 0.0f0, 1.0f0 / prod(layer.k), layer.k, layer.stride, border(layer), zeros(Float32, outsize..., 1))
 
 function (pool::DirectPool)(image)
     (; combine, start, factor, output) = pool

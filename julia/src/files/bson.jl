@@ -2,7 +2,9 @@
 #
 # What is written is Flux's own `state`, which any Flux session loads again, and the description:
 #
-#     Flux.loadmodel!(model, BSON.load("cnn28.bson")[:state])
+#     state = BSON.load("cnn28.bson")[:state]
+#     Flux.loadmodel!(model, state)                              # a chain with the names of the layers
+#     Flux.loadmodel!(model, (layers=Tuple(state.layers),))      # one without
 #
 # What is read is not trusted: `BSON.load` calls what a file tells it to call. So a file is
 # only parsed, and of what is in it arrays, numbers, texts and (named) tuples are taken.

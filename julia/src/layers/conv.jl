@@ -3,7 +3,7 @@
 
 flux_layer(::Val{:conv}, layer) = Conv(
     layer.settings[:kernel], layer.insize[3] => layer.outsize[3], activation(layer);
-    stride=layer.settings[:stride], pad=layer.settings[:padding], dilation=layer.settings[:dilation],
+    stride=layer.settings[:stride], pad=pad(layer), dilation=layer.settings[:dilation],
     groups=Int(layer.settings[:groups]), bias=layer.settings[:bias], init=Flux.zeros32,
 )
 

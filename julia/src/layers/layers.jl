@@ -36,3 +36,12 @@ take_weights!(layer, weight) = layer
 
 "The activation that follows inside of a layer."
 activation(layer::LayerDescription) = activation(Symbol(layer.settings[:activation]))
+
+"""
+The padding as most write it: one number where both sides have the same. Flux keeps a number as four and a pair as
+two, and `Flux.loadmodel!` takes the state of a layer only for one that is written in the same way.
+"""
+pad(layer) = allequal(layer.settings[:padding]) ? first(layer.settings[:padding]) : layer.settings[:padding]
+
+"Of a Flux layer, how many rows and how many columns are put on each side."
+border(layer) = (first(layer.pad), last(layer.pad))
