@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,7 +52,7 @@ class Layer:
         return self.settings.get("activation", "identity")
 
 
-class Kind:
+class Kind(ABC):
     """A kind of layer. An instance of a subclass, at the top of a module of `layers`, is one.
 
     name: as the spec says it. schema: setting -> JSON Schema; a setting without a default is
@@ -97,9 +98,9 @@ class Kind:
         """The value that a parameter starts with; None for numbers drawn at random."""
         return None
 
+    @abstractmethod
     def module(self, layer: Layer) -> nn.Module:
         """The layer in PyTorch, without its activation."""
-        raise NotImplementedError
 
 
 def shape_text(shape: Shape) -> str:
