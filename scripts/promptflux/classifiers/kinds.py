@@ -8,7 +8,11 @@ from promptflux.classifiers.layers.activations import Activation
 from promptflux.errors import StudyError
 from promptflux.registry import entries
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in entries("promptflux.classifiers.layers", Kind)}
+# mypy wants a class that can be made; the instances are what is sought.
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in entries("promptflux.classifiers.layers", Kind)  # type: ignore[type-abstract]
+}
 ACTIVATIONS: list[str] = [name for name, kind in KINDS.items() if isinstance(kind, Activation)]
 
 
