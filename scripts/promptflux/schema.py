@@ -95,7 +95,8 @@ class Schema:
             if isinstance(error.instance, str) and error.absolute_path:
                 with contextlib.suppress(StudyError):
                     read = _read_text(error.instance)
-                    if not isinstance(read, str) and self._is_valid(read, error.schema):
+                    meant = read is not None or error.instance.strip().lower() in ("null", "~")
+                    if meant and not isinstance(read, str) and self._is_valid(read, error.schema):
                         *way, last = error.absolute_path
                         reduce(getitem, way, result)[last] = read
         return self._fitted(result, self.validator.schema)

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from support.workflow import SPEC, WORKFLOW, Study
+from support.workflow import SHARED, SPEC, WORKFLOW, Study
 
 CODE = "a$(touch(string(:PWNED)))b"
 
@@ -30,20 +30,9 @@ def test_paths_of_a_study_are_text(julia, tmp_path):
 
 @pytest.mark.parametrize("name", [CODE, "a🌲b"])
 def test_a_clone_with_such_a_name_runs_pytorch_alone_and_says_why(julia, tmp_path, name):
-    parts = (
-        "Snakefile",
-        "config.yaml",
-        "pyproject.toml",
-        "rules",
-        "schemas",
-        "scripts",
-        "envs",
-        "profiles",
-        "julia",
-    )
     clone = tmp_path / name
     clone.mkdir()
-    for part in parts:
+    for part in SHARED:
         source = WORKFLOW / part
         shutil.copytree(source, clone / part) if source.is_dir() else shutil.copy2(source, clone / part)
     study = photographs(tmp_path / "study", workflow=clone)

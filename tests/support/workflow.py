@@ -14,6 +14,19 @@ import yaml
 from promptflux.files.whole import sha256_of_file
 
 WORKFLOW = Path(__file__).resolve().parents[2]
+# What a study needs of the workflow; its models are named by their paths.
+SHARED = (
+    "Snakefile",
+    "config.yaml",
+    "pyproject.toml",
+    "rules",
+    "schemas",
+    "scripts",
+    "envs",
+    "profiles",
+    "captions",
+    "julia",
+)
 GOLDEN = WORKFLOW / "tests" / "golden"
 
 SPEC = """\

@@ -27,6 +27,8 @@ def test_a_config_that_is_no_config(new_study):
         (b"__use_yte__: true\nx: ?open('owned', 'w')\n", "'__use_yte__'"),  # which Snakemake would run
         (b"generator: {seed: " + b"9" * 5000 + b"}\n", "generator.seed is '999"),
         (b"# nothing\n", "the config holds nothing"),
+        (b"images: ''\n", "images is ''; it must be a folder"),  # no null
+        (b"verify: '# x'\n", "verify is '# x', and there is no such folder"),
         ("# café\n".encode("latin-1"), "line 1: byte 5 is not UTF-8"),
         ("images: null\n".encode("utf-16-le"), "NUL bytes"),
         (b"a: &a [*a]\n", "*a stands inside of what it stands for"),

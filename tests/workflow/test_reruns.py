@@ -12,24 +12,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.workflow import PROMPTS, SPEC, WORKFLOW, Study, start
+from support.workflow import PROMPTS, SHARED, SPEC, WORKFLOW, Study, start
 
 from promptflux.files.checksums import read_checksums
 from promptflux.files.whole import sha256_of_file
-
-# What a study needs of the workflow; its models are named by their paths.
-SHARED = (
-    "Snakefile",
-    "config.yaml",
-    "pyproject.toml",
-    "rules",
-    "schemas",
-    "scripts",
-    "envs",
-    "profiles",
-    "captions",
-    "julia",
-)
 
 # A Julia for planning, and for a run after PyTorch's: it makes Flux's files of those of PyTorch.
 JULIA = """\
