@@ -3,9 +3,11 @@
 import json
 import shutil
 import struct
+from pathlib import Path
 
 import pytest
 from support.malformed import malformed
+from support.models import DEFAULTS
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
@@ -20,10 +22,7 @@ from promptflux.generation.model_folder import (
 )
 from promptflux.study.resources import image_pixels
 
-SETTINGS = {
-    "revision": None, "steps": 1, "guidance_scale": 3.0, "width": None, "height": None, "images_per_prompt": 1, "seed": 0,
-    "prompts_per_job": "auto", "micro_batch": 1, "threads": 1, "device": "cpu", "dtype": "auto",
-}  # fmt: skip
+SETTINGS = DEFAULTS | {"steps": 1, "micro_batch": 1, "threads": 1, "device": "cpu"}
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def model(tiny_model, tmp_path):
 
 
 def generator(model, **settings):
-    return read_generator({**SETTINGS, "model": str(model), **settings}, model)
+    return read_generator({**SETTINGS, "model": str(model), **settings}, Path)
 
 
 def problems(model, **settings) -> list[str]:

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 from support.malformed import malformed
-from support.models import change_weights, latent_consistency, stable_diffusion_xl
+from support.models import DEFAULTS, change_weights, latent_consistency, stable_diffusion_xl
 
 from promptflux.errors import StudyError
 from promptflux.generation import pipeline as pipeline_module
@@ -17,10 +18,7 @@ from promptflux.generation.model_folder import model_files
 from promptflux.generation.pipeline import check_asked, check_picture, classes_of, load, make, sample
 from promptflux.generation.recipe import Request
 
-SETTINGS = {
-    "revision": None, "steps": 1, "guidance_scale": 3.0, "width": None, "height": None, "micro_batch": 1, "threads": 1,
-    "device": "cpu", "dtype": "auto",
-}  # fmt: skip
+SETTINGS = DEFAULTS | {"steps": 1, "micro_batch": 1, "threads": 1, "device": "cpu"}
 
 
 @pytest.fixture
@@ -290,14 +288,13 @@ def test_a_setting_that_diffusers_passes_over_is_noted(draw, model, capsys):
 
 def test_malformed_configs_are_sentences_or_draw(draw, model):
     """What planning lets through is loaded and drawn, or there is a sentence; never anything else."""
-    planning = {"images_per_prompt": 1, "seed": 0, "prompts_per_job": "auto"}
     files = [path for path in model_files(model) if path.suffix == ".json"]
     tried = 0
     for path, content, what in malformed(files, count=70, seed=17):
         sound = path.read_bytes()
         path.write_bytes(content)
         try:
-            read_generator({**SETTINGS, **planning, "model": str(model)}, model)
+            read_generator({**SETTINGS, "model": str(model)}, Path)
         except StudyError:
             path.write_bytes(sound)
             continue

@@ -7,6 +7,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from promptflux.study.config import read_config
+from support.workflow import WORKFLOW
+
+DEFAULTS = read_config(WORKFLOW / "config.yaml")["generator"]
+
 
 def unet(**settings):
     """A U-Net like that of the tiny model."""

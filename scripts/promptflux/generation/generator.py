@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from promptflux.errors import StudyError, shown
 from promptflux.generation.model_check import folder_problems
 from promptflux.generation.model_folder import model_files
+from promptflux.generation.schedulers import folder_scheduler_problems, read_scheduler
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -23,6 +24,7 @@ class Generator:
     model: str
     is_folder: bool
     revision: str | None
+    scheduler: dict | None
     steps: int
     guidance_scale: float
     width: int | None
@@ -47,17 +49,23 @@ class Generator:
         return [str(path) for path in model_files(self.model)] if self.is_folder else []
 
 
-def read_generator(settings: Mapping, folder: Path | None) -> Generator:
+def read_generator(settings: Mapping, find: Callable[[str], Path | None]) -> Generator:
     """The generator of `settings`, which are those of config.yaml.
 
-    folder: where `settings["model"]` lies; None if there is no such path. Raises StudyError
+    find: where a path of the config lies; None if there is no such path. Raises StudyError
     with a sentence for each problem.
     """
-    model = settings["model"]
+    model, folder = settings["model"], find(settings["model"])
     found: list[str] = []
+    scheduler = None
+    try:
+        scheduler = read_scheduler(settings["scheduler"])
+    except StudyError as error:
+        found += error.args
     is_folder = folder is not None and folder.is_dir()
     if folder is not None and is_folder:
-        found += folder_problems(folder, settings)
+        wrong = folder_problems(folder, settings)
+        found += wrong or folder_scheduler_problems(folder, scheduler)
         if settings["revision"] is not None:
             found.append(
                 f"config.yaml: generator.revision is {shown(settings['revision'])}, but generator.model is a folder here, "
@@ -78,4 +86,6 @@ def read_generator(settings: Mapping, folder: Path | None) -> Generator:
         )
     if found:
         raise StudyError(*found)
-    return Generator(**{**settings, "model": str(folder or model), "is_folder": is_folder})
+    return Generator(
+        **{**settings, "model": str(folder or model), "is_folder": is_folder, "scheduler": scheduler}
+    )

@@ -13,6 +13,7 @@ from promptflux.generation.context import cut_off, cut_off_warning
 from promptflux.generation.model_check import NAME, folder_problems, parts_of
 from promptflux.generation.model_folder import check_sums, read_object
 from promptflux.generation.recipe import Request
+from promptflux.generation.schedulers import make_scheduler
 from promptflux.images.provenance import write_png
 from promptflux.runtime.job import note
 from promptflux.runtime.version import version
@@ -85,6 +86,16 @@ def load(settings: dict, negative: bool) -> tuple:
     check_asked(pipeline_class, settings, negative)
     for name, part_class in classes.items():
         check_config(folder / name, part_class)
+    if settings["scheduler"] is not None:
+        if "scheduler" not in classes:
+            raise StudyError(
+                f"config.yaml: generator.scheduler is set, and {pipeline_class.__name__} has none."
+            )
+        with sentence(f"generator.model: the scheduler of {model!r} cannot be loaded"):
+            own = classes["scheduler"].from_pretrained(folder / "scheduler", local_files_only=True)
+        make_scheduler(
+            settings["scheduler"], own, pipeline_class
+        )  # or a sentence, before the weights are loaded
     parts = {
         name: load_part(folder / name, part_class, getattr(torch, dtype))
         for name, part_class in classes.items()
@@ -92,9 +103,20 @@ def load(settings: dict, negative: bool) -> tuple:
     }
     with sentence(f"generator.model: {model!r} cannot be loaded"):
         pipeline = diffusers.DiffusionPipeline.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True, **parts
+            folder,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            **parts,
         ).to(device)
     pipeline.set_progress_bar_config(disable=True)
+    if settings["scheduler"] is not None:
+        pipeline.scheduler = make_scheduler(settings["scheduler"], pipeline.scheduler, pipeline_class)
+        if pipeline.scheduler.config.get("clip_sample") and "clip_sample" not in settings["scheduler"]:
+            note(
+                f"warning: {type(pipeline.scheduler).__name__} clips what it predicts, which models of latents are not made for, "
+                f"as the model's own config does not say; with the option clip_sample: false it does not"
+            )
     check_finite(folder, {name: getattr(pipeline, name) for name in parts}, dtype)
     made_with = {
         "model": model if revision else Path(model).name,

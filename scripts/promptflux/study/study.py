@@ -265,8 +265,7 @@ def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
 
 
 def _generator(config: dict, folders: list[Path]) -> Generator:
-    settings = config["generator"]
-    return read_generator(settings, find(settings["model"], folders))
+    return read_generator(config["generator"], lambda path: find(path, folders))
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:
