@@ -1,6 +1,7 @@
 # The study: read and checked here, before any rule. What the rules ask of it is defined in
 # scripts/promptflux/study/study.py.
 
+import re
 import sys
 import tempfile
 from functools import cache
@@ -14,7 +15,7 @@ sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 from promptflux.errors import StudyError
 from promptflux.files.digests import Digests
 from promptflux.files.made import bring_up_to_date
-from promptflux.files.whole import clear_partial_files
+from promptflux.files.whole import clear_partial_files, sha256_of_text
 from promptflux.generation.context import prompt_warnings
 from promptflux.paths import Results
 from promptflux.report.sections import benchmarks, classifier_sections, files_of, gallery_rows
@@ -140,6 +141,15 @@ def infer_resource(resource):
     return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
 
 
+def rule_name(*parts):
+    """The name of a rule that is there for a batch: `generate_prompts01`, `generate_weak_prompts01`."""
+    name = "/".join(parts)
+    plain = re.sub(r"\W", "_", name)
+    # The name of a variant may hold other characters, and one of a classifier and of a variant may run together.
+    same = len(parts) + name.count("/") <= 3 and plain == name.replace("/", "_")
+    return plain if same else f"{plain}_{sha256_of_text(name)[:6]}"
+
+
 # What each job is asked: a param of its rule, and the request that it is given.
 
 CODE = {
@@ -235,10 +245,17 @@ def tensors_of(wildcards):
 
 def warnings():
     """What the model will not see in the prompts."""
-    generator = STUDY.generator
-    folder = generator.model if generator and generator.is_folder else None
     prompts = {prompt.name: prompt.prompt for prompt in STUDY.prompts}
-    return prompt_warnings(prompts, STUDY.config["generator"]["model"], folder)
+    models = {
+        variant.settings.get("model", STUDY.config["generator"]["model"]): STUDY.generators[name]
+        for name, variant in STUDY.grid.variants.items()
+        if name in STUDY.generators
+    }
+    found = [
+        prompt_warnings(prompts, model, generator.model if generator.is_folder else None)
+        for model, generator in models.items()
+    ]
+    return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 
 def changes_since_last_run():
@@ -268,10 +285,9 @@ if workflow.is_main_process and (sentences := changes_since_last_run()):
 
 # What the study does not have is no target; Snakemake says so.
 wildcard_constraints:
-    batch="|".join(STUDY.image_batches),
+    batch="|".join(map(re.escape, STUDY.image_batches)),
     classifier="|".join(STUDY.classifiers),
     engine="|".join(ENGINES),
-    image="[A-Za-z0-9][A-Za-z0-9_.-]*",
     input_name="|".join(STUDY.inputs),
 
 

@@ -16,7 +16,7 @@ for classifier, spec in STUDY.classifiers.items():
 
             rule:
                 name:
-                    f"figures_{classifier}_{batch}"
+                    rule_name("figures", classifier, batch)
                 input:
                     tensors=RESULTS.tensors(spec.input.name, batch),
                     predictions=RESULTS.predictions(classifier, FIGURE_ENGINE, batch),

@@ -1,7 +1,8 @@
 # Prompts to images.
 #
 # in:  the prompts table, the model folder (a hub id is pinned by its revision)
-# out: results/images/{prompt}_{k}.png, and of each batch results/checksums/{batch}.sha256
+# out: results/images/{prompt}_{k}.png, and of each batch results/checksums/{batch}.sha256;
+#      with variants results/images/{variant}/{prompt}_{k}.png, a batch being of one variant
 #
 # The list of checksums stands for the images of its batch: Snakemake gives every declared
 # output a new modification time when a job has run, and keeps a record of each, so that images
@@ -15,13 +16,14 @@
 
 for batch, prompts in STUDY.prompts_of.items():
     needs = generate_needs(STUDY, batch, GPU)
+    generator = STUDY.generator_of(batch)
 
     rule:
         name:
-            f"generate_{batch}"
+            rule_name("generate", batch)
         input:
             prompts=ancient(local(str(STUDY.prompts_path))),
-            model=users(STUDY.generator.files()),
+            model=users(generator.files()),
             request=request_of(f"generate/{batch}"),
         output:
             images=update(RESULTS.images(DECLARED_IMAGES.get(batch, []))),
@@ -32,12 +34,12 @@ for batch, prompts in STUDY.prompts_of.items():
             RESULTS.benchmark(f"generate/{batch}")
         conda:
             ENVS["generate"]
-        threads: STUDY.generator.threads
+        threads: generator.threads
         resources:
             mem_mb=growing(needs["mem_mb"]),
             runtime=growing(needs["runtime"]),
             disk_mb=needs["disk_mb"],
-            gpu={"auto": GPU, "cuda": 1}.get(STUDY.generator.device, 0),
+            gpu={"auto": GPU, "cuda": 1}.get(generator.device, 0),
         params:
             asked=asked_of(f"generate/{batch}"),
         message:

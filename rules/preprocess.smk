@@ -8,7 +8,7 @@ for batch, images in STUDY.image_batches.items():
 
     rule:
         name:
-            f"preprocess_{batch}"
+            rule_name("preprocess", batch)
         input:
             checksums=[RESULTS.checksums(batch)] if batch in STUDY.prompts_of else [],
             images=RESULTS.images(GENERATED.get(batch, [])) if REMOTE_STORAGE else [],

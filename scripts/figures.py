@@ -31,7 +31,7 @@ def main(
     layers of `images`. model: the classifier's model file. style: the fields of `Style`.
     Raises StudyError if an image, its layers or the colormap is missing.
     """
-    folder = Path(figures[0]).parents[1]
+    folder = Path(figures[0]).parents[1 + images[0].count("/")]  # a variant is a folder of its own
     draw = partial(draw_image, tensors, predictions, load_description(model), folder, Style(**style))
     workers = min(threads, len(images))
     # Only a forked process can take part: a spawned one would run the calling script once more.

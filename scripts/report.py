@@ -29,12 +29,9 @@ def main(
     For the rest see `write_page`.
     """
     asked = json.loads(Path(study).read_text(encoding="utf-8"))
-    generator = asked["config"]["generator"]
     write_page(
         study={"config": asked["config"], "engines": engines, "engine_note": engine_note},
-        prompts=prompt_sections(
-            asked["prompts"], generator["seed"], generator["images_per_prompt"], Results.of(report)
-        ),
+        prompts=prompt_sections(asked["prompts"], asked["config"], Results.of(report)),
         gallery=gallery,
         classifiers=classifiers,
         tensors=tensors,

@@ -115,8 +115,9 @@ class Schema:
             if self._is_valid(value, option):
                 return self._fitted(value, option)
         if isinstance(value, Mapping):
-            properties = schema.get("properties", {})
-            return {key: self._fitted(item, properties.get(key, {})) for key, item in value.items()}
+            properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+            others = others if isinstance(others, Mapping) else {}
+            return {key: self._fitted(item, properties.get(key, others)) for key, item in value.items()}
         if isinstance(value, list) and (items := schema.get("items")):
             return [self._fitted(item, items) for item in value]
         kinds = schema.get("type", ())
@@ -137,6 +138,8 @@ def _read_text(text: str) -> Any:
 
 def _sentence(error: Any) -> str:
     key = "".join(map(_step, error.absolute_path)).lstrip(".")
+    if "propertyNames" in error.absolute_schema_path:
+        return f"{key} has the name {shown(error.instance)}; it must be {error.schema['description']}."
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = sorted(set(map(str, error.instance)) - set(known))

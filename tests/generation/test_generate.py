@@ -44,7 +44,7 @@ class Study:
         results = Results(f"{self.folder}/")
         generate.main(
             prompts=str(table),
-            settings=study.generator.settings(),
+            settings=study.generators[""].settings(),
             names=names,
             checksums=results.checksums("prompts"),
         )

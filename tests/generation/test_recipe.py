@@ -27,7 +27,7 @@ def request_of(tmp_path, tiny_model):
             "classifiers": ["cnn28"],
             "generator": {"model": str(tiny_model), "steps": 2},
         }
-        generator = load_study(changes, [tmp_path, WORKFLOW]).generator
+        generator = load_study(changes, [tmp_path, WORKFLOW]).generators[""]
         return requests(str(table), generator.settings() | settings, ["forest_1"], Results(f"{tmp_path}/"))[0]
 
     return request_of

@@ -57,7 +57,11 @@ def test_settings_of_the_command_line_have_their_types(load):
     study = load(
         generator={"steps": "7", "guidance_scale": "2.5", "width": "null"}, figures={"images": "[forest_2]"}
     )
-    assert (study.generator.steps, study.generator.guidance_scale, study.generator.width) == (7, 2.5, None)
+    assert (study.generators[""].steps, study.generators[""].guidance_scale, study.generators[""].width) == (
+        7,
+        2.5,
+        None,
+    )
     assert study.chosen == ["forest_2"]
     assert "steps is 'many'" in refused(load, generator={"steps": "many"})[0]
 
@@ -66,7 +70,7 @@ def test_paths_lead_to_the_working_folder_first(load, tmp_path):
     (tmp_path / "prompts.tsv").write_text("name\tprompt\nmine\tmy own prompt\n")
     study = load()
     assert [prompt.name for prompt in study.prompts] == ["mine"]
-    assert Path(study.generator.model) == WORKFLOW / "models/scenes"
+    assert Path(study.generators[""].model) == WORKFLOW / "models/scenes"
 
 
 def test_a_list_of_chosen_images_and_all(load):

@@ -8,7 +8,7 @@ import numpy as np
 
 from promptflux.errors import StudyError
 from promptflux.files.checksums import read_checksums
-from promptflux.files.tables import read_table
+from promptflux.files.tables import read_predictions
 from promptflux.files.whole import sha256_of_file
 from promptflux.images.opening import open_rgb
 
@@ -64,8 +64,8 @@ def values(path: Path) -> np.ndarray:
     """The pixels of an image, or the numbers of a table of predictions."""
     if path.suffix == ".png":
         return np.asarray(open_rgb(path)[0], dtype=np.float64)
-    _, *rows = read_table(path)
-    return np.array([[float(cell) for cell in row[3:]] for row in rows])
+    rows = read_predictions(path)
+    return np.array([[row.confidence, *row.probabilities.values()] for row in rows])
 
 
 def summary(compared: Sequence[FileComparison]) -> str:

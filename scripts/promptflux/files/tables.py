@@ -7,6 +7,7 @@ from pathlib import Path
 
 from promptflux.errors import StudyError
 
+FIRST_COLUMNS = ["image", "prompt", "predicted", "confidence"]  # of predictions; then the labels
 MOST_CELLS = 100  # of a line that is looked at; no such table has as many columns
 
 
@@ -14,10 +15,11 @@ MOST_CELLS = 100  # of a line that is looked at; no such table has as many colum
 class Prediction:
     """A row of a predictions table. `prompt`: its prompt's name, "" for a user's own image.
 
-    `probabilities`: label -> 0..1, in the labels' order.
+    `variant`: "" for a user's own image, and in a study without variants. `probabilities`: label -> 0..1, in the labels' order.
     """
 
     image: str
+    variant: str
     prompt: str
     predicted: str
     confidence: float
@@ -87,11 +89,14 @@ def read_predictions(path: str | Path) -> Iterator[Prediction]:
     """Yield the rows of `predictions/{classifier}/{engine}.tsv`; StudyError if it is not such a table."""
     lines = read_table(path)
     header = next(lines, [])
-    if header[:4] != ["image", "prompt", "predicted", "confidence"]:
+    has_variants = header[:5] == ["image", "variant", *FIRST_COLUMNS[1:]]
+    if not has_variants and header[:4] != FIRST_COLUMNS:
         raise StudyError(
             f"{path}: the columns begin with {', '.join(header[:4]) or 'nothing'}; "
             f"a predictions table begins with image, prompt, predicted, confidence."
         )
-    for image, prompt, predicted, confidence, *probabilities in lines:
-        by_label = dict(zip(header[4:], map(float, probabilities), strict=True))
-        yield Prediction(image, prompt, predicted, float(confidence), by_label)
+    for image, *others in lines:
+        variant = others.pop(0) if has_variants else ""
+        prompt, predicted, confidence, *probabilities = others
+        by_label = dict(zip(header[4 + has_variants :], map(float, probabilities), strict=True))
+        yield Prediction(image, variant, prompt, predicted, float(confidence), by_label)

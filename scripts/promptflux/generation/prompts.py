@@ -100,10 +100,20 @@ def _check_header(where: str, header: list[str]) -> None:
             raise StudyError(f"{where}: the column {column} stands there twice.")
 
 
-def image_names(prompt: Prompt, images_per_prompt: int) -> list[str]:
-    """The names of a prompt's images: `{name}_1`, `{name}_2`, ...; as many as it asks for itself, or the default."""
+def image_names(prompt: Prompt, images_per_prompt: int, variant: str = "") -> list[str]:
+    """The names of a prompt's images: `{name}_1`, `{name}_2`, ...; as many as it asks for itself, or the default.
+
+    variant: in a study with variants the name of one, which is the folder of its images: `{variant}/{name}_1`.
+    """
     count = prompt.images or images_per_prompt
-    return [f"{prompt.name}_{k}" for k in range(1, count + 1)]
+    return [f"{variant}/{prompt.name}_{k}".lstrip("/") for k in range(1, count + 1)]
+
+
+def parts_of_image(image: str) -> tuple[str, str, int]:
+    """The variant ("" without one), the prompt's name and the number of a generated image, by its name."""
+    variant, _, name = image.rpartition("/")
+    prompt, _, k = name.rpartition("_")
+    return variant, prompt, int(k)
 
 
 def image_seed(seed: int, name: str, k: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from promptflux.errors import StudyError
 from promptflux.generation.model_folder import digest_of_model
-from promptflux.generation.prompts import image_seed, read_prompts
+from promptflux.generation.prompts import image_seed, parts_of_image, read_prompts
 from promptflux.paths import Results
 
 Recipe = Mapping[str, Any]
@@ -53,7 +53,7 @@ def requests(prompts: str, settings: Mapping, names: Sequence[str], results: Res
     by_name = {prompt.name: prompt for prompt in read_prompts(prompts)}
     wanted = []
     for image in names:
-        name, _, k = image.rpartition("_")
+        _, name, k = parts_of_image(image)
         if name not in by_name:
             raise StudyError(
                 f"{prompts}: the prompt {name!r} is gone; the table changed while the study ran."
@@ -62,7 +62,7 @@ def requests(prompts: str, settings: Mapping, names: Sequence[str], results: Res
         recipe = {
             "prompt": prompt.prompt,
             "negative_prompt": prompt.negative_prompt,
-            "seed": image_seed(settings["seed"] if prompt.seed is None else prompt.seed, name, int(k)),
+            "seed": image_seed(settings["seed"] if prompt.seed is None else prompt.seed, name, k),
             "model": model,
             **shared,
         }

@@ -31,6 +31,7 @@ from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
 from promptflux.report.times import read_times
+from promptflux.study.variants import read_grid
 
 # A study of a thousand prompts must still open in a browser.
 MOST_THUMBNAILS = 60
@@ -59,7 +60,7 @@ def write_page(
     """Write the report to `output`; links in it are relative to its folder.
 
     study: `config`, `engines` (name -> title), `engine_note` and, if wanted, `title`. prompts: of each its
-    `name`, `prompt`, `negative_prompt`, `seed` and the paths of its `images`. gallery: a PNG.
+    `name`, `prompt`, `negative_prompt`, `seed` and its `images` (name -> path). gallery: a PNG.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
     its `architecture` and `confusion`, `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
@@ -70,11 +71,7 @@ def write_page(
     """
     folder = Path(output).parent
     sources = read_sources(tensors)
-    paths = {
-        name: path
-        for prompt in prompts
-        for name, path in zip(names_of(prompt), prompt["images"], strict=True)
-    }
+    paths = {name: path for prompt in prompts for name, path in prompt["images"].items()}
     own = [name for name in sources if name not in paths]
     thumbnails = make_thumbnails(chosen_for_thumbnails(prompts, own), paths, sources)
     times = read_times(benchmarks)
@@ -96,19 +93,19 @@ def write_page(
         title=study.get("title") or "promptflux study",
         study=study,
         config=yaml.safe_dump(dict(study["config"]), sort_keys=False, allow_unicode=True, width=100),
-        prompts=[{**prompt, "images": names_of(prompt)} for prompt in prompts[:MOST_PROMPTS]],
+        prompts=[{**prompt, "images": list(prompt["images"])} for prompt in prompts[:MOST_PROMPTS]],
         prompt_count=len(prompts),
         image_count=len(paths.keys() | sources.keys()),
         own_images={name: sources[name] for name in own},
         problems={name: source.problem for name, source in sources.items() if source.problem},
         thumbnails=thumbnails,
-        image_folder=link(next(iter(paths.values())), folder, parent=True) if paths else None,
+        image_folder=folder_of(next(iter(paths.items())), folder) if paths else None,
         gallery=picture(gallery) | {"caption": gallery_caption(prompts)},
         classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
         times=times,
         times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},
         verified=read_verified(verified) if verified else None,
-        made_with=common_provenance([paths[name] for name in thumbnails if name in paths]),
+        made_with=common_provenance({name: paths[name] for name in thumbnails if name in paths}),
         versions=versions(),
         engines=engine_versions(classifiers),
     )
@@ -143,30 +140,29 @@ def read_sources(tensors: Sequence[str]) -> dict[str, Source]:
     return sources
 
 
-def prompt_sections(
-    rows: Sequence[Mapping], seed: int, images_per_prompt: int, results: Results
-) -> list[dict]:
+def prompt_sections(rows: Sequence[Mapping], config: Mapping, results: Results) -> list[dict]:
     """What the page shows of each prompt, a row of the prompts table, from the results folder; see `write_page`."""
+    variants = read_grid(config).variants
+    seed, count = config["generator"]["seed"], config["generator"]["images_per_prompt"]
     return [
         {
             "name": prompt.name,
             "prompt": prompt.prompt,
             "negative_prompt": prompt.negative_prompt,
             "seed": seed if prompt.seed is None else prompt.seed,
-            "images": results.images(image_names(prompt, images_per_prompt)),
+            "images": {
+                image: results.image(image)
+                for variant in variants
+                for image in image_names(prompt, count, variant)
+            },
         }
         for prompt in (Prompt(**row) for row in rows)
     ]
 
 
-def names_of(prompt: Mapping) -> list[str]:
-    """The names of a prompt's images: those of their files, without folder and suffix."""
-    return [Path(path).stem for path in prompt["images"]]
-
-
 def chosen_for_thumbnails(prompts: Sequence[Mapping], own: Sequence[str]) -> list[str]:
     """At most MOST_THUMBNAILS images: each prompt's first, each prompt's second, ..., then the user's own."""
-    images = [names_of(prompt) for prompt in prompts[:MOST_PROMPTS]]
+    images = [list(prompt["images"]) for prompt in prompts[:MOST_PROMPTS]]
     turns = max(map(len, images), default=0)
     generated = [names[turn] for turn in range(turns) for names in images if turn < len(names)]
     # Half of the room is kept for the user's own images, if there are so many.
@@ -220,7 +216,7 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
             for entry in drawn
         ],
         "drawn_count": len(classifier["figures"]),
-        "figure_folder": link(first["paths"][0], folder, parent=True, levels=2) if first else None,
+        "figure_folder": folder_of((first["image"], first["paths"][0]), folder, levels=2) if first else None,
     }
 
 
@@ -319,20 +315,20 @@ def picture(path: str) -> dict:
     return {"uri": data_uri(image, "WEBP", quality=88, method=3), "width": width, "height": height}
 
 
-def common_provenance(paths: Sequence[str]) -> dict:
-    """What the images themselves say of how they were made.
+def common_provenance(paths: Mapping[str, str]) -> dict:
+    """What the images themselves, name -> path, say of how they were made.
 
     `settings`: key -> its value, or its values if they differ. `seeds`: (image, seed, size).
     """
     values: dict[str, Counter] = {}
     seeds = []
-    for path in paths:
+    for name, path in paths.items():
         provenance = read_provenance(path)
         recipe, made_with = provenance.get("recipe"), provenance.get("made_with")
         if not isinstance(recipe, dict) or not isinstance(made_with, dict):
             continue
         size = f"{made_with.get('width', '?')} × {made_with.get('height', '?')}"
-        seeds.append((Path(path).stem, recipe.get("seed", ""), size))
+        seeds.append((name, recipe.get("seed", ""), size))
         own = ("prompt", "negative_prompt", "seed", "model", "width", "height")
         settings = {key: value for key, value in recipe.items() if key not in own} | made_with
         settings["model digest"] = recipe.get("model")
@@ -370,6 +366,15 @@ def link(path: str, folder: Path, *, parent: bool = False, levels: int = 1) -> s
     """A relative URL from the report's folder to a file, or to the folder `levels` above it."""
     target = Path(path).parents[levels - 1] if parent else Path(path)
     return quote(os.path.relpath(target, folder)) + ("/" if parent else "")
+
+
+def folder_of(image: tuple[str, str], folder: Path, levels: int = 1) -> str:
+    """A relative URL to the folder that holds the files of all images; image: the name of one, and a file of its own.
+
+    levels: how far above the file that is, for an image that lies in no folder of a variant.
+    """
+    name, path = image
+    return link(path, folder, parent=True, levels=levels + name.count("/"))
 
 
 def percent(value: float) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from promptflux.classifiers.spec import Spec
 from promptflux.figures.catalog import drawings
+from promptflux.generation.prompts import Prompt
 from promptflux.paths import HERE, Results
 from promptflux.report.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
 from promptflux.study.engines import REFERENCE, Engine
@@ -21,7 +22,8 @@ def figures_of(spec: Spec, image: str, results: Results = HERE) -> list[str]:
 def gallery_rows(study: Study) -> list[dict[str, Any]]:
     """The rows of the gallery: the first prompts, and the user's own images as one.
 
-    A row: `name`, the names of its first `images`, a caption for each in `captions`, and the `count` of all.
+    A row: `name`, the names of its first `images`, a caption for each in `captions`, and the `count` of all; with
+    variants these are the captions, and the prompt is the `text` over them.
     """
 
     def row(name: str, images: list[str], caption: str | None) -> dict[str, Any]:
@@ -33,8 +35,14 @@ def gallery_rows(study: Study) -> list[dict[str, Any]]:
             "count": len(images),
         }
 
+    def compared(prompt: Prompt) -> dict[str, Any]:
+        found = row(prompt.name, study.images_of(prompt), None)
+        labels = {name: study.grid.label(variant) for name, variant in study.grid.variants.items()}
+        captions = [labels[study.variant_of(image)] for image in found["images"]]
+        return {**found, "captions": captions, "text": prompt.prompt}
+
     rows = [
-        row(prompt.name, study.images_of(prompt), prompt.prompt)
+        compared(prompt) if study.has_variants else row(prompt.name, study.images_of(prompt), prompt.prompt)
         for prompt in islice(study.prompts, MOST_GALLERY_ROWS)
     ]
     if study.own_images:

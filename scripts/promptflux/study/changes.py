@@ -9,16 +9,22 @@ from pathlib import Path
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
 from promptflux.generation.prompts import Prompt
+from promptflux.study.variants import Grid, read_grid
 
 MOST_NAMES = 5
 MOST_RECORD = 50_000_000  # bytes of a record; 10,000 prompts take two or three millions
+EVERY_IMAGE = "every image is made again, and all that follows"
+# The same in a study with variants.
+IMAGES_OF_VARIANTS = (
+    "every image is made again of the variants that do not set it themselves, and all that follows"
+)
 # What follows from another value: of the first of these keys that begins the changed one's path.
 CONSEQUENCES = {
     "prompts": "the prompts are compared below",
     "images": "the images that are new are preprocessed",
     "generator.images_per_prompt": "images that are new are made, all others are kept",
     "generator.prompts_per_job": "the batches differ; every image is kept, tensors and predictions are sorted anew",
-    "generator": "every image is made again, and all that follows",
+    "generator": EVERY_IMAGE,
     "classifiers": "the classifiers that are new run",
     "engines": "the engine that is new runs",
     "inference": "the classifiers run again, and all that follows",
@@ -45,12 +51,16 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
         before = _read(record)
     except StudyError as error:
         return [f"{sentence} What has changed since cannot be told." for sentence in error.args]
-    old, new = before["config"], flat(config)
-    sentences = [
-        f"{key} was {shown(old.get(key))} and is {shown(new.get(key))}: {consequence(key)}."
-        for key in dict.fromkeys([*old, *new])
-        if old.get(key) != new.get(key)
-    ]
+    old, new = before["config"], flat(_without_variants(config))
+    grids = before["grid"], read_grid(config)
+    sentences = []
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            follows = consequence(key)
+            if follows == EVERY_IMAGE and all(grid.axes for grid in grids):
+                follows = IMAGES_OF_VARIANTS
+            sentences.append(f"{key} was {shown(old.get(key))} and is {shown(new.get(key))}: {follows}.")
+    sentences += _variants(*grids)
     was = {row["name"]: row for row in before["prompts"]}
     now = {row["name"]: row for row in asked(config, prompts)["prompts"]}
     both = [name for name in now if name in was]
@@ -73,11 +83,61 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
     return sentences
 
 
+def _variants(before: Grid, now: Grid) -> list[str]:
+    """What has changed in the variants of a study."""
+    if not before.axes and not now.axes:
+        return []
+    old, new = before.variants, now.variants
+    if not now.axes:
+        return [
+            "variants: there are none any more: the images of the generator itself are made; those of the variants stay, "
+            "and nothing shows them any more."
+        ]
+    sentences = []
+    if not before.axes:
+        sentences.append(
+            "variants: there were none: the images that lie in no folder of a variant stay, and nothing shows them any more."
+        )
+        old = {}
+    for name, variant in new.items():
+        if name in old and old[name].settings != variant.settings:
+            was, is_ = old[name].settings.items(), variant.settings.items()
+            keys = dict.fromkeys(
+                key for key, value in [*was, *is_] if (key, value) not in was or (key, value) not in is_
+            )
+            sentences.append(
+                f"variants: {name} is changed in {', '.join(keys)}: its images are made again, and those of the others are kept."
+            )
+    for names, what in (
+        (
+            [name for name in new if name not in old],
+            "new: {its} images are made, and those of the others are kept",
+        ),
+        (
+            [name for name in old if name not in new],
+            "gone: {its} images stay, and nothing shows them any more",
+        ),
+    ):
+        if names:
+            verb, its = ("is", "its") if len(names) == 1 else ("are", "their")
+            sentences.append(f"variants: {listed(names)} {verb} {what.format(its=its)}.")
+    if not sentences and (before.axes != now.axes or list(old) != list(new)):
+        sentences.append(
+            "variants: they stand in another order: no image is made again, but sheets, gallery and report are."
+        )
+    return sentences
+
+
+def _without_variants(config: Mapping) -> dict:
+    return {key: value for key, value in config.items() if key not in ("variants", "axes")}
+
+
 def _read(record: str | Path) -> dict:
-    """What a record asked for, its config `flat`. A prompt of another version has this version's columns, others are left out."""
+    """What a record asked for, its config `flat` but for the variants, which are its `grid`. A prompt of another version has this version's columns, others are left out."""
+    text = read_text(record, "record of the last run", MOST_RECORD)
     try:
-        before = json.loads(read_text(record, "record of the last run", MOST_RECORD))
-        config = flat(before["config"])
+        before = json.loads(text)
+        config, grid = flat(_without_variants(before["config"])), read_grid(before["config"])
         columns = dataclasses.asdict(Prompt("", ""))
         rows = [
             {column: row.get(column, default) for column, default in columns.items()}
@@ -85,11 +145,11 @@ def _read(record: str | Path) -> dict:
         ]
         if not all(isinstance(row["name"], str) for row in rows):
             raise TypeError
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StudyError):
         raise StudyError(
             f"{plain(record)}: the record of the last run is damaged, or of another version."
         ) from None
-    return {"config": config, "prompts": rows}
+    return {"config": config, "grid": grid, "prompts": rows}
 
 
 def flat(config: Mapping, prefix: str = "") -> dict[str, object]:

@@ -27,8 +27,8 @@ def disk_bytes(study: Study, engines: Sequence[Engine]) -> int:
 
 def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
     images = sum(map(len, study.image_batches.values()))
-    if study.generator:
-        yield PNG_PIXEL * image_pixels(study.generator) * len(study.prompt_of_image)
+    for batch in study.prompts_of:
+        yield PNG_PIXEL * image_pixels(study.generator_of(batch)) * len(study.image_batches[batch])
     for spec in study.inputs.values():
         yield images * prod(spec.shape) * (4 + PICTURE_PIXEL)
     for network in study.classifiers.values():

@@ -72,8 +72,7 @@ def jobs_of(
 def _images(study: Study, code: Callable[[str], str], edited: Mapping[str, Sequence[str]]) -> Iterator[Job]:
     """The jobs that make images and their tensors."""
     for batch in study.prompts_of:
-        generator = study.generator
-        assert generator is not None  # where there are prompts
+        generator = study.generator_of(batch)
         asked = {
             "code": code("generate"),
             "names": study.image_batches[batch],

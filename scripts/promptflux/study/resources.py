@@ -30,8 +30,7 @@ CPU_SECONDS = 20  # a step of Stable Diffusion 1.5 (4.3 GB) at 512×512 pixels o
 
 def generate_needs(study: Study, batch: str, gpu: int) -> dict[str, int]:
     """`mem_mb`, `runtime` and `disk_mb` of the job that generates the images of a batch."""
-    generator, images = study.generator, len(study.image_batches[batch])
-    assert generator is not None  # a study with prompts has one
+    generator, images = study.generator_of(batch), len(study.image_batches[batch])
     weights, pixels = model_mb(generator), image_pixels(generator)
     size = pixels / 512**2
     if gpu:
@@ -72,9 +71,11 @@ def preprocess_needs(study: Study, batch: str) -> dict[str, int]:
 
 def opening_mb(study: Study, images: Iterable[str], at_once: int = 1) -> int:
     """The most memory that opening some of the images takes, so many of them at once."""
-    generated = OPENING["PNG"] * image_pixels(study.generator) if study.generator else 0
-    own = study.own_images
-    sizes = [opening_bytes(own[image].path) if image in own else generated for image in images]
+    own, pixels = study.own_images, {name: image_pixels(of) for name, of in study.generators.items()}
+    sizes = [
+        opening_bytes(own[image].path) if image in own else OPENING["PNG"] * pixels[study.variant_of(image)]
+        for image in images
+    ]
     return megabytes(sum(sorted(sizes)[-at_once:]))
 
 

@@ -26,9 +26,11 @@ from promptflux.study.colormaps import colormap_schema
 from promptflux.study.config import CONFIG, find, overlay, read_config
 from promptflux.study.engines import engines_schema
 from promptflux.study.own_images import SNAKEMAKE_VARIABLE, OwnImage, list_images
+from promptflux.study.variants import Grid, laid_over, read_grid, variants_schema
 
-SCHEMA = Schema("config", {"engines": engines_schema(), "colormap": colormap_schema()})
+SCHEMA = Schema("config", {"engines": engines_schema(), "colormap": colormap_schema(), **variants_schema()})
 MOST_IMAGES = 1_000_000
+SHEETS = "sheets"  # the folder of the sheets among those of the classifiers' figures
 MOST_SUMS = 200_000_000  # bytes of a list; a line has some 100
 
 
@@ -36,21 +38,38 @@ MOST_SUMS = 200_000_000  # bytes of a list; a line has some 100
 class Study:
     """Everything that the rules ask for.
 
-    `image_batches`: batch -> its image names. `prompts_of`: batch -> its prompts (batches of
-    generated images only). `own_images`: image name -> its file. `chosen`: the images that
-    get figures of their own, in order. `reference`: the run to compare with, if any.
+    `grid`: the variants, and their axes. `generators`: variant -> its diffusion model and settings, "" in a
+    study without variants; none without prompts. `prompt_batches`: the prompts that are made together.
+    `prompts_of`: batch -> its prompts (batches of generated images only); with variants a batch is that of
+    one of them, `{variant}/{prompt batch}`. `image_batches`: batch -> its image names. `own_images`: image
+    name -> its file. `chosen`: the images that get figures of their own, in order. `reference`: the run to
+    compare with, if any.
     """
 
     config: dict
     prompts_path: Path | None
     prompts: list[Prompt]
-    generator: Generator | None
+    grid: Grid
+    generators: dict[str, Generator]
     own_images: dict[str, OwnImage]
+    prompt_batches: dict[str, list[Prompt]]
     prompts_of: dict[str, list[Prompt]]
     image_batches: dict[str, list[str]]
     classifiers: dict[str, Spec]
     chosen: list[str]
     reference: Path | None
+
+    @property
+    def has_variants(self) -> bool:
+        return bool(self.grid.axes)
+
+    def variant_of(self, batch: str) -> str:
+        """The variant of a batch of generated images, or of such an image; "" in a study without variants."""
+        return batch.rpartition("/")[0]
+
+    def generator_of(self, batch: str) -> Generator:
+        """The generator that makes a batch."""
+        return self.generators[self.variant_of(batch)]
 
     @property
     def reference_files(self) -> list[str]:
@@ -75,9 +94,8 @@ class Study:
         return {image: prompt for prompt in self.prompts for image in self.images_of(prompt)}
 
     def images_of(self, prompt: Prompt) -> list[str]:
-        """The names of a prompt's images: `{name}_1`, `{name}_2`, ..."""
-        assert self.generator is not None  # a study with prompts has one
-        return image_names(prompt, self.generator.images_per_prompt)
+        """The names of a prompt's images: `{name}_1`, `{name}_2`, ...; with variants the first of each, the second of each, ..."""
+        return _images_of(prompt, self.generators)
 
     def source(self, image: str, results: Results = HERE) -> str:
         """The file of an image: a user's own, or one to be generated."""
@@ -97,15 +115,21 @@ class Study:
         A batch was made if its list of checksums is there; every image that it made is older than
         this list, unless the results were copied, which changes no digest.
         """
-        listed = _times_of_files(Path(results("checksums")))
-        there = _times_of_files(Path(results("images")))
+        listed = {
+            variant: _times_of_files(Path(results(f"checksums/{variant}"))) for variant in self.generators
+        }
+        there = {variant: _times_of_files(Path(results(f"images/{variant}"))) for variant in self.generators}
         lost: dict[str, list[str]] = {}
         edited: dict[str, list[str]] = {}
         for batch in self.prompts_of:
-            made = listed.get(f"{batch}.sha256")
+            variant, _, name = batch.rpartition("/")
+            made = listed[variant].get(f"{name}.sha256")
             if made is None:
                 continue
-            times = {image: there.get(f"{image}.png") for image in self.image_batches[batch]}
+            times = {
+                image: there[variant].get(Path(results.image(image)).name)
+                for image in self.image_batches[batch]
+            }
             gone = [image for image, time in times.items() if time is None]
             newer = [image for image, time in times.items() if time is not None and time > made]
             if gone or newer:
@@ -122,9 +146,9 @@ class Study:
 
     def request_digest(self, batch: str) -> str:
         """A digest of all that a batch's images depend on; it changes when one of them would."""
-        assert self.generator is not None
         asked = [named(dataclasses.asdict(prompt)) for prompt in self.prompts_of[batch]]
-        return sha256_of_text(json.dumps([named(self.generator.settings()), asked], ensure_ascii=False))[:16]
+        settings = named(self.generator_of(batch).settings())
+        return sha256_of_text(json.dumps([settings, asked], ensure_ascii=False))[:16]
 
 
 def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
@@ -152,17 +176,27 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
 
     prompts_path = attempt(_found, config, "prompts", "file", places, otherwise=None)
     prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
-    generator = attempt(_generator, config, places, otherwise=None) if prompts_path else None
+    no_grid = read_grid({})
+    grid = attempt(read_grid, config, otherwise=no_grid)
+    generators = attempt(_generators, config, grid, places, otherwise={}) if prompts_path else {}
     reference = attempt(_reference, config, places, otherwise=None)
     classifiers = attempt(_classifiers, config, places, otherwise={})
     own_images = attempt(_own_images, config, places, otherwise=[])
+    if config["prompts"] is None and grid.axes:
+        found.append("config.yaml: variants and axes are of images made from prompts, and prompts is null.")
+    if grid.axes and (named_so := classifiers.get(SHEETS)):
+        found.append(
+            f"{named_so.path}: in a study with variants no classifier is called {SHEETS!r}; rename the file."
+        )
     if config["prompts"] is None and config["images"] is None and not found:
         found.append("config.yaml: prompts and images are both null; a study needs one of them.")
-    read = [prompts_path, reference, *(generator.files() if generator else [])]
+    read = [prompts_path, reference]
+    read += list(dict.fromkeys(file for generator in generators.values() for file in generator.files()))
     read += [path for spec in classifiers.values() for path in (spec.path, spec.weights_path)]
     found += _variables(places[-1].resolve(), [path for path in read if path])
-    if generator:
-        wanted = sum(prompt.images or generator.images_per_prompt for prompt in prompts)
+    if generators:
+        each = next(iter(generators.values())).images_per_prompt
+        wanted = len(generators) * sum(prompt.images or each for prompt in prompts)
         if wanted > MOST_IMAGES:
             found.append(
                 f"{prompts_path}: the study has {wanted:,} images; at most {MOST_IMAGES:,} are made."
@@ -171,26 +205,32 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         raise StudyError(*found)
 
     by_name = {prompt.name: prompt for prompt in prompts}
-    size = prompts_per_job(generator.prompts_per_job, len(prompts)) if generator else 1
-    prompts_of = {
+    size = prompts_per_job(next(iter(generators.values())).prompts_per_job, len(prompts)) if generators else 1
+    prompt_batches = {
         batch: [by_name[name] for name in names]
         for batch, names in batches(sorted(by_name), size, "prompts").items()
     }
-    images_of = {
-        prompt.name: image_names(prompt, generator.images_per_prompt) for prompt in prompts if generator
-    }
-    image_batches = {
-        batch: [image for prompt in members for image in images_of[prompt.name]]
-        for batch, members in prompts_of.items()
-    }
+    images_of = {prompt.name: _images_of(prompt, generators) for prompt in prompts}
+    prompts_of, image_batches = {}, {}
+    for variant, generator in generators.items():
+        for batch, members in prompt_batches.items():
+            batch = f"{variant}/{batch}".lstrip("/")
+            prompts_of[batch] = members
+            image_batches[batch] = [
+                image
+                for prompt in members
+                for image in image_names(prompt, generator.images_per_prompt, variant)
+            ]
     by_image_name = {image.name: image for image in own_images}
     _check_image_names(images_of, by_image_name)
     return Study(
         config=config,
         prompts_path=prompts_path,
         prompts=prompts,
-        generator=generator,
+        grid=grid,
+        generators=generators,
         own_images=by_image_name,
+        prompt_batches=prompt_batches,
         prompts_of=prompts_of,
         image_batches={**image_batches, **batches(by_image_name, OWN_IMAGES_PER_BATCH, "images")},
         classifiers=classifiers,
@@ -264,8 +304,39 @@ def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
     ]
 
 
-def _generator(config: dict, folders: list[Path]) -> Generator:
-    return read_generator(config["generator"], lambda path: find(path, folders))
+def _images_of(prompt: Prompt, generators: Mapping[str, Generator]) -> list[str]:
+    """The names of a prompt's images of all variants: the first of each, the second of each, ..."""
+    names = [image_names(prompt, generator.images_per_prompt, name) for name, generator in generators.items()]
+    return [image for together in zip(*names, strict=True) for image in together]
+
+
+def _generators(config: dict, grid: Grid, folders: list[Path]) -> dict[str, Generator]:
+    """The generator of each variant. What is wrong with all of them is said once, of `generator`."""
+    found: dict[str, list[str]] = {}
+    generators = {}
+    for name, variant in grid.variants.items():
+        settings = laid_over(config["generator"], variant)
+        try:
+            generators[name] = read_generator(settings, lambda path: find(path, folders))
+        except StudyError as error:
+            for sentence in error.args:
+                found.setdefault(sentence, []).append(name)
+    if found:
+        raise StudyError(
+            *(
+                sentence
+                if len(names) == len(grid.variants)
+                else f"{sentence} (In {_listed(names, 'the variant')}.)"
+                for sentence, names in found.items()
+            )
+        )
+    return generators
+
+
+def _listed(names: list[str], what: str) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names[:3])}{more}"
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:

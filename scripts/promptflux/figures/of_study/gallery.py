@@ -27,12 +27,16 @@ LINE, CAPTION_LINE = 0.19, 0.2  # inches: a line of a heading, the room of an im
 
 @dataclass
 class Group:
-    """The first images of a row, the caption of each, and how many images the row has in all."""
+    """The first images of a row, the caption of each, and how many images the row has in all.
+
+    text: that of their prompt, where the captions are of something else.
+    """
 
     name: str
     images: Sequence[str]
     captions: Sequence[str]
     count: int
+    text: str = ""
 
     @property
     def alike(self) -> bool:
@@ -42,8 +46,8 @@ class Group:
     @property
     def heading(self) -> str:
         """The text over the images; the name, if the font has no glyphs for most of the text."""
-        text = legible(self.captions[0])
-        return text if self.alike and 2 * text.count(MISSING) <= len(text) else self.name
+        text = legible(self.text or (self.captions[0] if self.alike else ""))
+        return text if text and 2 * text.count(MISSING) <= len(text) else self.name
 
 
 def draw(groups: Sequence[Group], total: int, style: Style) -> Sheet:
@@ -79,7 +83,10 @@ def summary(groups: Sequence[Group], total: int) -> str:
     """How many images of how many prompts there are, or how many of them are shown."""
     if total > len(groups):
         return f"{len(groups)} of {total:,} prompts shown"
-    images, prompts = sum(group.count for group in groups), sum(group.alike for group in groups)
+    images, prompts = (
+        sum(group.count for group in groups),
+        sum(group.alike or bool(group.text) for group in groups),
+    )
     text = f"{images:,} images" if images > 1 else "1 image"
     if prompts == len(groups):
         text += f" of {prompts} prompts" if prompts > 1 else " of 1 prompt"
