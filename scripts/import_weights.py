@@ -56,7 +56,7 @@ def check_digest(path: str, spec: Spec) -> None:
 def printed(network: Network) -> str:
     """The network as PyTorch prints it, and a table of its layers: output shape and parameters."""
     rows = [("layer", "output", "parameters")]
-    for layer in network.description.layers:
+    for layer in network.description.walk():
         count = sum(int(np.prod(shape)) for name, shape in layer.parameters.items() if "running" not in name)
         rows.append((layer.name, shape_text(layer.shape), f"{count:,}"))
     total = sum(parameter.numel() for parameter in network.parameters())

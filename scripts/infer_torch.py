@@ -55,7 +55,7 @@ def main(
             attributes=attributes,
             names=batch.names,
             labels=description.labels,
-            layer_shapes={layer.name: layer.shape for layer in description.layers},
+            layer_shapes={layer.name: layer.shape for layer in description.walk()},
             layer_images=layer_images,
         ) as writer:
             for start in range(0, len(batch.names), micro_batch):

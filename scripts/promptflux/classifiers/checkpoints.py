@@ -308,7 +308,7 @@ def matched(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, s
     numbers alone (`features.3`, `features.6`) and lie in the file in the order of these; else StudyError,
     with the rename to write. Without a rename each module must be used.
     """
-    layers = [layer for layer in spec.layers if layer.parameters]
+    layers = [layer for layer in spec.walk() if layer.parameters]
     shapes = {
         module: {name: tuple(tensor.shape) for name, tensor in parameters.items()}
         for module, parameters in modules.items()

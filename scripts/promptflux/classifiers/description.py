@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from promptflux.images.inputs import InputSpec
 class Description:
     """A network, resolved.
 
-    name: of the classifier. source: the file that it was read from, for messages. labels: of
-    the outputs, in order.
+    name: of the classifier. source: the file that it was read from, for messages. layers: the
+    chain; a layer that is a block holds others. labels: of the outputs, in order.
     """
 
     name: str
@@ -24,35 +24,30 @@ class Description:
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
 
+    def walk(self) -> Iterator[Layer]:
+        """All layers, those inside of blocks, too, in the order in which they are computed."""
+        for layer in self.layers:
+            yield from layer.walk()
+
     @property
     def parameters(self) -> dict[str, Shape]:
         """The name `{layer}/{parameter}` and the shape of every parameter, in the network's order."""
         return {
             f"{layer.name}/{parameter}": shape
-            for layer in self.layers
+            for layer in self.walk()
             for parameter, shape in layer.parameters.items()
         }
 
     def layers_of(self, kind: str) -> list[Layer]:
         """The layers of one kind, in the network's order."""
-        return [layer for layer in self.layers if layer.kind == kind]
+        return [layer for layer in self.walk() if layer.kind == kind]
 
     def to_dict(self) -> dict[str, Any]:
         """The description as JSON knows it; what it was read from is no part of it."""
         return {
             "name": self.name,
             "input": self.input.to_dict(),
-            "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind,
-                    "settings": dict(layer.settings),
-                    "in_shape": layer.in_shape,
-                    "shape": layer.shape,
-                    "parameters": dict(layer.parameters),
-                }
-                for layer in self.layers
-            ],
+            "layers": [_fields(layer) for layer in self.layers],
             "labels": list(self.labels),
         }
 
@@ -63,17 +58,7 @@ class Description:
             name=fields["name"],
             source=source,
             input=InputSpec.from_dict(fields["input"]),
-            layers=tuple(
-                Layer(
-                    name=layer["name"],
-                    kind=layer["kind"],
-                    settings={key: _tuple(value) for key, value in layer["settings"].items()},
-                    in_shape=tuple(layer["in_shape"]),
-                    shape=tuple(layer["shape"]),
-                    parameters={name: tuple(shape) for name, shape in layer["parameters"].items()},
-                )
-                for layer in fields["layers"]
-            ),
+            layers=tuple(_layer(layer) for layer in fields["layers"]),
             labels=tuple(fields["labels"]),
         )
 
@@ -81,6 +66,33 @@ class Description:
     def digest(self) -> str:
         """A SHA-256 over the description, as 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _fields(layer: Layer) -> dict[str, Any]:
+    fields = {
+        "name": layer.name,
+        "kind": layer.kind,
+        "settings": dict(layer.settings),
+        "in_shape": layer.in_shape,
+        "shape": layer.shape,
+        "parameters": dict(layer.parameters),
+    }
+    # Said of blocks alone: the digests of chains are on record.
+    if layer.branches:
+        fields["branches"] = [[_fields(inner) for inner in branch] for branch in layer.branches]
+    return fields
+
+
+def _layer(fields: Mapping[str, Any]) -> Layer:
+    return Layer(
+        name=fields["name"],
+        kind=fields["kind"],
+        settings={key: _tuple(value) for key, value in fields["settings"].items()},
+        in_shape=tuple(fields["in_shape"]),
+        shape=tuple(fields["shape"]),
+        parameters={name: tuple(shape) for name, shape in fields["parameters"].items()},
+        branches=tuple(tuple(map(_layer, branch)) for branch in fields.get("branches", ())),
+    )
 
 
 def _tuple(value: Any) -> Any:

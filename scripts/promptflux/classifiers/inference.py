@@ -71,6 +71,7 @@ def infer(
             logits = values
         for row, index in kept.items():
             writer.layers[layer][index] = values[row].cpu().numpy()
+    logits = logits.flatten(1)
     probabilities = torch.softmax(logits.float(), dim=1)
     for row, name in enumerate(names):
         if not probabilities[row].isfinite().all():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from promptflux.errors import StudyError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 
@@ -33,10 +33,11 @@ OUTPUTS = {"description": "a whole number from 1 to 65536", **WHOLE}
 class Layer:
     """A layer of a network, resolved.
 
-    name: its kind and its running number among that kind, such as `conv1`. settings: all of
-    them, defaults filled in, sizes as (height, width). in_shape, shape: of what it takes and
-    gives for one image, (C, H, W) or (K,). parameters: the names and shapes of its
-    parameters, as PyTorch has them and in its order.
+    name: its kind and its running number among that kind, such as `conv1`; inside of a block
+    after the block's name, such as `residual3.conv2`. settings: all of them, defaults filled in,
+    sizes as (height, width). in_shape, shape: of what it takes and gives for one image, (C, H, W)
+    or (K,). parameters: the names and shapes of its parameters, as PyTorch has them and in its
+    order. branches: of a block, the layers of each branch; an empty one hands on what it takes.
     """
 
     name: str
@@ -45,6 +46,19 @@ class Layer:
     in_shape: Shape
     shape: Shape
     parameters: Mapping[str, Shape]
+    branches: tuple[tuple[Layer, ...], ...] = ()
+
+    @property
+    def own_name(self) -> str:
+        """Its name inside of the block that it is in."""
+        return self.name.rpartition(".")[2]
+
+    def walk(self) -> Iterator[Layer]:
+        """The layers of its branches, in the order in which they are computed, and then itself."""
+        for branch in self.branches:
+            for layer in branch:
+                yield from layer.walk()
+        yield self
 
     @property
     def activation(self) -> str:
@@ -101,6 +115,42 @@ class Kind(ABC):
     @abstractmethod
     def module(self, layer: Layer) -> nn.Module:
         """The layer in PyTorch, without its activation."""
+
+
+LAYERS = {"description": "a list of 1 to 1000 layers", "$ref": "#/$defs/layers"}
+BRANCH = {"description": "a list of at most 1000 layers, [] for none", "$ref": "#/$defs/branch"}
+MOST_DEEP = 7  # blocks inside of each other
+
+
+class Block(Kind):
+    """A kind of layer that is made of others: each of its branches takes what the block takes, and it joins what they give.
+
+    parts: the settings that hold layers.
+    """
+
+    parts: ClassVar[tuple[str, ...]]
+    activates = True
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        settings = super().settings(given)
+        return {key: value for key, value in settings.items() if key not in self.parts}
+
+    def entries(self, given: Mapping[str, Any]) -> list[tuple[str, list]]:
+        """Of each branch: where it stands below the block in the spec, such as `body`, and its layers."""
+        return [(part, given.get(part, [])) for part in self.parts]
+
+    @abstractmethod
+    def joined_shape(self, settings: Mapping[str, Any], shape: Shape, ends: Sequence[Shape]) -> Shape:
+        """What the block gives that takes `shape` and whose branches give `ends`; StudyError as in `shape`."""
+
+    @abstractmethod
+    def join(self, settings: Mapping[str, Any], values: Tensor, ends: Sequence[Tensor]) -> Tensor:
+        """What the block makes of the values that it took, [N, C, H, W], and of what its branches gave."""
+
+    def module(self, layer: Layer) -> nn.Module:
+        from torch import nn
+
+        return nn.Module()  # the network puts the layers of the branches in
 
 
 def shape_text(shape: Shape) -> str:

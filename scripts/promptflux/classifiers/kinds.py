@@ -1,9 +1,10 @@
 """All kinds of layer, and what a spec may say of them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promptflux.classifiers.description import Description
-from promptflux.classifiers.kind import Kind, Layer, Shape
+from promptflux.classifiers.kind import Block, Kind, Layer, Shape
 from promptflux.classifiers.layers.activations import Activation
 from promptflux.errors import StudyError
 from promptflux.registry import entries
@@ -16,6 +17,11 @@ KINDS: dict[str, Kind] = {
 ACTIVATIONS: list[str] = [name for name, kind in KINDS.items() if isinstance(kind, Activation)]
 
 
+def kind_of(layer: str) -> Kind:
+    """The kind of the layer with this name, such as `conv1` or `residual3.conv2`."""
+    return KINDS[layer.rpartition(".")[2].rstrip("0123456789")]
+
+
 def activation_module(name: str) -> Any:
     """An activation that follows inside of a layer, in PyTorch, with its default settings."""
     kind = KINDS[name]
@@ -24,23 +30,36 @@ def activation_module(name: str) -> Any:
 
 def check_layers(description: Description) -> None:
     """Raise StudyError if a layer of a description that was read from a file is not what its kind makes of it."""
-    shape: Shape = description.input.shape
-    for layer in description.layers:
+    _check_chain(description, description.layers, description.input.shape)
+
+
+def _check_chain(description: Description, layers: Sequence[Layer], shape: Shape) -> Shape:
+    """The shape of what the chain `layers` gives that takes `shape`."""
+    for layer in layers:
         if layer.kind not in KINDS:
             raise StudyError(
                 f"{description.source}: {layer.name} is of the kind {layer.kind!r}, which this version does not know; "
                 f"update it."
             )
         kind = KINDS[layer.kind]
+        ends = [_check_chain(description, branch, shape) for branch in layer.branches]
         if (layer.in_shape, layer.shape, dict(layer.parameters)) != (
             shape,
-            kind.shape(layer.settings, shape),
+            given_shape(kind, layer.settings, shape, ends),
             kind.parameters(layer.settings, shape),
         ):
             raise StudyError(
                 f"{description.source}: the layer {layer.name} does not follow from the one before it."
             )
         shape = layer.shape
+    return shape
+
+
+def given_shape(kind: Kind, settings: Mapping[str, Any], shape: Shape, ends: Sequence[Shape]) -> Shape:
+    """What a layer gives that takes `shape`; ends: what the branches of a block give."""
+    return (
+        kind.joined_shape(settings, shape, ends) if isinstance(kind, Block) else kind.shape(settings, shape)
+    )
 
 
 def layer_schemas() -> dict[str, dict]:

@@ -1,7 +1,8 @@
 """The network of a description in PyTorch, and the weights of one that was never trained."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from math import prod, sqrt
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from promptflux.classifiers.description import Description
+from promptflux.classifiers.kind import Block, Layer
 from promptflux.classifiers.kinds import KINDS, activation_module
 from promptflux.classifiers.weights import Weights
 from promptflux.errors import StudyError
@@ -18,28 +20,22 @@ class Network(nn.Sequential):
     """The layers of a description under their names; an activation follows as `{layer}_{activation}`.
 
     The network of `conv: {out: 16, kernel: 3, activation: relu}` has the modules `conv1` and
-    `conv1_relu`, and the parameters `conv1.weight` and `conv1.bias`.
+    `conv1_relu`, and the parameters `conv1.weight` and `conv1.bias`. The layers of a block are modules of
+    the block: `residual1.conv1`.
     """
 
     def __init__(self, description: Description):
         super().__init__()
         self.description = description
-        for layer in description.layers:
-            self.add_module(layer.name, KINDS[layer.kind].module(layer))
-            if layer.activation != "identity":
-                self.add_module(f"{layer.name}_{layer.activation}", activation_module(layer.activation))
+        _add_layers(self, description.layers)
 
     def outputs(self, images: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Run the network and yield each layer's name and output, after its activation.
 
-        images: float32 [N, C, H, W], normalized. Yields [N, C, H, W], or [N, K] after flatten.
+        images: float32 [N, C, H, W], normalized. Yields [N, C, H, W], or [N, K] after flatten; the layers
+        of a block come before the block.
         """
-        values = images
-        for layer in self.description.layers:
-            values = self.get_submodule(layer.name)(values)
-            if layer.activation != "identity":
-                values = self.get_submodule(f"{layer.name}_{layer.activation}")(values)
-            yield layer.name, values
+        return _outputs(self, self.description.layers, images)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """The logits, float32 [N, K]: what the network gives before its softmax, if it has one."""
@@ -47,7 +43,7 @@ class Network(nn.Sequential):
         for name, values in self.outputs(images):
             if not name.startswith("softmax"):
                 logits = values
-        return logits
+        return logits.flatten(1)
 
     def load(self, weights: Mapping[str, np.ndarray]) -> "Network":
         """Take over the parameters of `weights`, named `{layer}/{parameter}`. Returns the network."""
@@ -70,6 +66,36 @@ class Network(nn.Sequential):
         }
 
 
+def _add_layers(module: nn.Module, layers: Iterable[Layer]) -> None:
+    """Put `layers` into `module`, and the layers of blocks into the blocks."""
+    for layer in layers:
+        module.add_module(layer.own_name, KINDS[layer.kind].module(layer))
+        _add_layers(module.get_submodule(layer.own_name), chain.from_iterable(layer.branches))
+        if layer.activation != "identity":
+            module.add_module(f"{layer.own_name}_{layer.activation}", activation_module(layer.activation))
+
+
+def _outputs(
+    module: nn.Module, layers: Iterable[Layer], values: torch.Tensor
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """As `Network.outputs`, of the chain `layers`, whose modules are in `module`."""
+    for layer in layers:
+        part, kind = module.get_submodule(layer.own_name), KINDS[layer.kind]
+        if isinstance(kind, Block):
+            ends = []
+            for branch in layer.branches:
+                end = values
+                for name, end in _outputs(part, branch, values):
+                    yield name, end
+                ends.append(end)
+            values = kind.join(layer.settings, values, ends)
+        else:
+            values = part(values)
+        if layer.activation != "identity":
+            values = module.get_submodule(f"{layer.own_name}_{layer.activation}")(values)
+        yield layer.name, values
+
+
 def untrained_weights(description: Description, seed: int) -> Weights:
     """The weights of a network that has not been trained: the same for the same seed, everywhere.
 
@@ -79,7 +105,7 @@ def untrained_weights(description: Description, seed: int) -> Weights:
     Batch normalization starts as the identity.
     """
     weights = {}
-    for layer in description.layers:
+    for layer in description.walk():
         fan_in = prod(layer.parameters.get("weight", (1,))[1:])
         for parameter, shape in layer.parameters.items():
             name = f"{layer.name}/{parameter}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from promptflux.classifiers.kind import shape_text
-from promptflux.classifiers.kinds import KINDS
+from promptflux.classifiers.kinds import kind_of
 from promptflux.errors import StudyError
 from promptflux.files.predictions import Predictions, open_predictions
 
@@ -195,7 +195,7 @@ def complaint(parity: Parity, classifier: str) -> str:
     first = next((layer for layer in compared if layer.verdict != "ok"), None)
     where = ""
     if first is not None:
-        suspects = [KINDS[first.name.rstrip("0123456789")].suspect]
+        suspects = [kind_of(first.name).suspect]
         if first is compared[0]:
             suspects.insert(0, INPUT_SUSPECT)
         where = f" The first layer to differ is {first.name}: {' '.join(suspects)}"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.classifiers.description import Description
-from promptflux.classifiers.kind import Kind, Layer, Shape, shape_text
-from promptflux.classifiers.kinds import KINDS, layer_schemas, required
+from promptflux.classifiers.kind import MOST_DEEP, Block, Kind, Layer, Shape, shape_text
+from promptflux.classifiers.kinds import KINDS, given_shape, layer_schemas, required
 from promptflux.documents import read_yaml
 from promptflux.errors import StudyError, plain, shown
 from promptflux.images.inputs import InputSpec
@@ -51,7 +51,7 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
     where = plain(path)
     value = _read(path)
     misread = _layers_without_settings(value.get("layers"))
-    found = SCHEMA.problems(_without(value, misread), where)
+    found = SCHEMA.problems({**value, "layers": _without(value.get("layers"), misread)}, where)
     found += [f"{where}: {sentence}" for sentence in misread.values()]
     if not CLASSIFIER_NAME.fullmatch(path.stem):
         found.append(
@@ -89,23 +89,27 @@ def _read(path: Path) -> Mapping:
     return SCHEMA.typed(value)
 
 
-def _layers_without_settings(layers: Any) -> dict[int, str]:
-    """A sentence for each layer, by its index, that is a name which needs settings, or a name with a colon and none."""
+def _layers_without_settings(value: Any, place: str = "layers") -> dict[str, str]:
+    """A sentence for each layer, by its place, that is a name which needs settings, or a name with a colon and none."""
     found = {}
-    for index, entry in enumerate(layers if isinstance(layers, list) else []):
+    for index, entry in enumerate(value if isinstance(value, list) else []):
+        here = f"{place}[{index}]"
         colon = isinstance(entry, Mapping) and len(entry) == 1 and next(iter(entry.values())) is None
-        name = next(iter(entry)) if colon else entry
+        name = next(iter(entry)) if isinstance(entry, Mapping) and len(entry) == 1 else entry
         kind = KINDS.get(name) if isinstance(name, str) else None
-        if kind is None or not (colon or required(kind)):
+        if kind is None:
             continue
-        if required(kind):
+        if isinstance(entry, Mapping) and isinstance(kind, Block) and isinstance(entry[name], Mapping):
+            for part, branch in kind.entries(entry[name]):
+                found |= _layers_without_settings(branch, f"{here}.{name}.{part}")
+        elif required(kind) and (colon or entry == name):
             first = required(kind)[0]
             wanted = (
                 f"needs settings, such as {kind.written}" if kind.written else f"needs {_wanted(kind, first)}"
             )
-            found[index] = f"layers[{index}] is {name!r} without its settings; `- {name}:` {wanted}."
-        else:
-            found[index] = f"layers[{index}] is `{name}:` with nothing after the colon; write `- {name}`."
+            found[here] = f"{here} is {name!r} without its settings; `- {name}:` {wanted}."
+        elif colon:
+            found[here] = f"{here} is `{name}:` with nothing after the colon; write `- {name}`."
     return found
 
 
@@ -113,53 +117,85 @@ def _wanted(kind: Kind, setting: str) -> str:
     return kind.schema[setting].get("description", setting)
 
 
-def _without(value: Mapping, layers: Mapping[int, str]) -> dict:
-    """`value` without some of its layers, which have had their sentence; the others keep their index."""
-    return (
-        {**value, "layers": ["relu" if i in layers else entry for i, entry in enumerate(value["layers"])]}
-        if layers
-        else dict(value)
-    )
+def _without(value: Any, places: Mapping[str, str], place: str = "layers") -> Any:
+    """`value` without the layers at `places`, which have had their sentence; the others keep their index."""
+    if isinstance(value, list):
+        return [
+            "relu" if (here := f"{place}[{index}]") in places else _without(entry, places, here)
+            for index, entry in enumerate(value)
+        ]
+    if isinstance(value, Mapping):
+        return {key: _without(part, places, f"{place}.{key}") for key, part in value.items()}
+    return value
 
 
-def _layers(path: Path, entries: list, shape: Shape) -> tuple[Layer, ...]:
-    """The layers of the file, each with the shapes that the layers before give it."""
+def _layers(
+    path: Path,
+    entries: list,
+    shape: Shape,
+    place: str = "layers",
+    block: str = "",
+    numbers: Counter | None = None,
+) -> tuple[Layer, ...]:
+    """The layers of a list, each with the shapes that the layers before give it.
+
+    place: of the list in the file. block: the name of the block that they are in. numbers: how many of each
+    kind the block has before them, over all its branches.
+    """
     layers: list[Layer] = []
-    numbers: Counter[str] = Counter()
+    numbers = Counter() if numbers is None else numbers
     for index, entry in enumerate(entries):
-        kind, settings = _settings(entry)
+        kind, given = _entry(entry)
         numbers[kind.name] += 1
-        name = f"{kind.name}{numbers[kind.name]}"
-        try:
-            if kind.name == "softmax" and index < len(entries) - 1:
-                raise StudyError("softmax must be the last layer")
-            out_shape = kind.shape(settings, shape)
-        except StudyError as error:
+        name = f"{block}{'.' if block else ''}{kind.name}{numbers[kind.name]}"
+        here = f"{place}[{index}]"
+        if isinstance(kind, Block) and name.count(".") >= MOST_DEEP:
             raise StudyError(
-                f"{plain(path)}: {name} (layers[{index}]) gets {shape_text(shape)}; {error}."
-            ) from None
-        layers.append(Layer(name, kind.name, settings, shape, out_shape, kind.parameters(settings, shape)))
+                f"{plain(path)}: {here} stands in {MOST_DEEP} other blocks; that is as deep as they may stand."
+            )
+        settings, inner = _settings(kind, given), Counter()
+        branches = (
+            tuple(
+                _layers(path, branch, shape, f"{here}.{kind.name}.{part}", name, inner)
+                for part, branch in kind.entries(given)
+            )
+            if isinstance(kind, Block)
+            else ()
+        )
+        ends = [branch[-1].shape if branch else shape for branch in branches]
+        try:
+            if kind.name == "softmax" and (block or index < len(entries) - 1):
+                raise StudyError("softmax must be the last layer")
+            out_shape = given_shape(kind, settings, shape, ends)
+        except StudyError as error:
+            raise StudyError(f"{plain(path)}: {name} ({here}) gets {shape_text(shape)}; {error}.") from None
+        parameters = kind.parameters(settings, shape)
+        layers.append(Layer(name, kind.name, settings, shape, out_shape, parameters, branches))
         shape = out_shape
     return tuple(layers)
 
 
-def _settings(entry: str | Mapping) -> tuple[Kind, dict]:
-    """The kind of a layer and all its settings."""
+def _entry(entry: str | Mapping) -> tuple[Kind, Mapping]:
+    """The kind of a layer of the spec, and the settings that are given."""
     name, given = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     kind = KINDS[name]
-    if not isinstance(given, Mapping):
-        given = {kind.shorthand: given}
+    return kind, given if isinstance(given, Mapping) else {kind.shorthand: given}
+
+
+def _settings(kind: Kind, given: Mapping) -> dict:
+    """All settings of a layer."""
     settings = kind.settings(given)
     if kind.activates:
         settings.setdefault("activation", "identity")
-    return kind, settings
+    return settings
 
 
 def _output_problems(spec: Spec) -> list[str]:
     last, names = spec.layers[-1], len(spec.labels)
-    if len(last.shape) != 1:
+    if prod(last.shape) != last.shape[0]:
         return [
-            f"the network ends in maps of {shape_text(last.shape)} ({last.name}); it must end in a vector (dense)."
+            f"the network ends in maps of {shape_text(last.shape)} ({last.name}); it must end in one number for a label, "
+            f"as after dense or globalmeanpool."
         ]
     if last.shape[0] != names:
         return [f"labels has {names} names, and the network has {last.shape[0]} outputs ({last.name})."]
@@ -174,7 +210,7 @@ def _size_problems(spec: Spec) -> list[str]:
         if count > MOST_VALUES
         else []
     )
-    large = [layer for layer in spec.layers if prod(layer.shape) > MOST_VALUES]
+    large = [layer for layer in spec.walk() if prod(layer.shape) > MOST_VALUES]
     return found + [
         f"{layer.name} gives {shape_text(layer.shape)} values for an image; at most {MOST_VALUES:,} are taken."
         for layer in large[:1]
@@ -194,7 +230,7 @@ def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
         found.append("weights has a seed and a sha256; only a file or a checkpoint has a sha256.")
     if sources != ["checkpoint"] and "rename" in weights:
         found.append("weights has a rename, which only a checkpoint can have.")
-    with_parameters = [layer.name for layer in spec.layers if layer.parameters]
+    with_parameters = [layer.name for layer in spec.walk() if layer.parameters]
     for module, layer in weights.get("rename", {}).items():
         if layer not in with_parameters:
             found.append(

@@ -6,7 +6,7 @@ that Julia builds the network from what Python resolved, and parses nothing.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from promptflux.classifiers.description import Description
-from promptflux.classifiers.kind import Shape, shape_text
+from promptflux.classifiers.kind import MOST_DEEP, Shape, shape_text
 from promptflux.classifiers.kinds import check_layers
 from promptflux.errors import StudyError, plain, reason
 from promptflux.files.hdf5 import open_hdf5, read_texts, read_values, write_texts, write_values
@@ -205,7 +205,8 @@ def _read_weights(file: h5py.File, path: str | Path, description: Description) -
 
 
 # The description as groups and attributes. A group of a layer has its settings, shapes and
-# parameters; lists of texts are datasets, as an attribute is too small for a thousand labels.
+# parameters, and a block the layers of each branch; lists of texts are datasets, as an attribute is too small for a
+# thousand labels.
 
 
 def _write_description(group: h5py.Group, description: Description) -> None:
@@ -213,33 +214,50 @@ def _write_description(group: h5py.Group, description: Description) -> None:
     group.attrs["name"] = fields["name"]
     write_values(group.create_group("input"), fields["input"])
     write_texts(group, "labels", fields["labels"])
-    write_texts(group, "layer_names", [layer["name"] for layer in fields["layers"]])
-    for layer in fields["layers"]:
+    _write_layers(group, fields["layers"])
+
+
+def _write_layers(group: h5py.Group, layers: Sequence[Mapping]) -> None:
+    write_texts(group, "layer_names", [layer["name"] for layer in layers])
+    for layer in layers:
         part = group.create_group(f"layers/{layer['name']}")
         write_values(part, {key: layer[key] for key in ("kind", "in_shape", "shape")})
         write_values(part.create_group("settings"), layer["settings"])
         parameters = part.create_group("parameters")
         write_texts(part, "parameter_names", list(layer["parameters"]))
         write_values(parameters, layer["parameters"])
+        for number, branch in enumerate(layer.get("branches", ()), start=1):
+            _write_layers(part.create_group(f"branches/{number}"), branch)
 
 
-def _read_description(file: h5py.File, source: str) -> Description:
-    group, layers = file[DESCRIPTION], []
+def _read_layers(group: h5py.Group, deep: int = 0) -> list[dict]:
+    if deep > MOST_DEEP:
+        raise ValueError(f"its blocks stand more than {MOST_DEEP} deep inside of each other")
+    layers = []
     for name in read_texts(group["layer_names"]):
         part = group[f"layers/{name}"]
         parameters = read_values(part["parameters"])
+        branches = part.get("branches", {})
         layers.append(
             {
                 "name": name,
                 **read_values(part),
                 "settings": read_values(part["settings"]),
                 "parameters": {key: parameters[key] for key in read_texts(part["parameter_names"])},
+                "branches": [
+                    _read_layers(branches[str(number)], deep + 1) for number in range(1, len(branches) + 1)
+                ],
             }
         )
+    return layers
+
+
+def _read_description(file: h5py.File, source: str) -> Description:
+    group = file[DESCRIPTION]
     fields = {
         "name": group.attrs["name"],
         "input": read_values(group["input"]),
-        "layers": layers,
+        "layers": _read_layers(group),
         "labels": read_texts(group["labels"]),
     }
     description = Description.from_dict(fields, source)

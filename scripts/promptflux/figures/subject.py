@@ -70,7 +70,7 @@ def read_subject(
             source_size=(height, width),
             source_mode=source_mode,
             problem=problem,
-            layers={layer.name: layer for layer in description.layers},
+            layers={layer.name: layer for layer in description.walk()},
             outputs={layer: file.layers[layer][row] for layer in layers},
             labels=file.labels,
             predicted=int(file.logits[place].argmax()),

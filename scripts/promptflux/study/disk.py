@@ -32,7 +32,7 @@ def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
     for spec in study.inputs.values():
         yield images * prod(spec.shape) * (4 + PICTURE_PIXEL)
     for network in study.classifiers.values():
-        layers = 4 * sum(prod(layer.shape) for layer in network.layers)
+        layers = 4 * sum(prod(layer.shape) for layer in network.walk())
         weights = 4 * sum(map(prod, network.parameters.values()))
         yield len(engines) * (len(study.chosen) * layers + weights + 8 * images * len(network.labels))
         yield FIGURE * len(study.chosen) * len(drawings(network))

@@ -96,7 +96,7 @@ def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
     """The same of the job that runs a classifier on a batch, in either engine."""
     spec, images = study.classifiers[classifier], len(study.image_batches[batch])
     weights = megabytes(4 * sum(map(prod, spec.parameters.values())))
-    layers = 4 * sum(prod(layer.shape) for layer in spec.layers)
+    layers = 4 * sum(prod(layer.shape) for layer in spec.walk())
     return {
         "mem_mb": TORCH_MB + 4 * weights + 16 * megabytes(2 * layers),
         "runtime": 15 + images // 20,

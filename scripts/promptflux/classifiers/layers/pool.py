@@ -39,3 +39,23 @@ MEANPOOL = Pool(
     "AvgPool2d",
     "are its kernel, stride and padding the same, and does the mean count the padding?",
 )
+
+
+class GlobalPool(Kind):
+    """The largest or the mean value of each map: (C, H, W) becomes (C, 1, 1)."""
+
+    def __init__(self, name: str, module: str):
+        self.name, self._module = name, module
+
+    def shape(self, settings, shape):
+        want_maps(self.name, shape)
+        return (shape[0], 1, 1)
+
+    def module(self, layer):
+        from torch import nn
+
+        return getattr(nn, self._module)(1)
+
+
+GLOBALMAXPOOL = GlobalPool("globalmaxpool", "AdaptiveMaxPool2d")
+GLOBALMEANPOOL = GlobalPool("globalmeanpool", "AdaptiveAvgPool2d")
