@@ -28,10 +28,12 @@ Base.:(==)(a::InputSpec, b::InputSpec) = all(getfield(a, name) == getfield(b, na
 """
 One layer of a network.
 
-`name` is its kind and its running number among that kind, such as `conv1`. `settings` holds
+`name` is its kind and its running number among that kind, such as `conv1`; inside of a block after the
+block's name, such as `residual3.conv2`. `settings` holds
 all of them, sizes as (width, height). `insize` and `outsize` are what it takes and gives for
 one image, (width, height, channels) or (outputs,). `parameters` has the names and sizes of its
-parameters as HDF5.jl reads them: PyTorch's shapes, reversed.
+parameters as HDF5.jl reads them: PyTorch's shapes, reversed. `branches` has, of a block, the layers of
+each branch; an empty one hands on what it takes.
 """
 struct LayerDescription
     name::String
@@ -40,7 +42,25 @@ struct LayerDescription
     insize::Dims
     outsize::Dims
     parameters::Vector{Pair{String,Dims}}
+    branches::Vector{Vector{LayerDescription}}
 end
+
+LayerDescription(name, kind, settings, insize, outsize, parameters) =
+    LayerDescription(name, kind, settings, insize, outsize, parameters, [])
+
+"The name of a layer inside of the block that it is in."
+own_name(layer::LayerDescription) = last(split(layer.name, '.'))
+
+"All of `layers`, those inside of blocks, too, in the order in which they are computed."
+function walk(layers::Vector{LayerDescription})
+    all = LayerDescription[]
+    for layer in layers
+        foreach(branch -> append!(all, walk(branch)), layer.branches)
+        push!(all, layer)
+    end
+    return all
+end
+walk(description) = walk(description.layers)
 
 """
 A network, resolved. `source` is the file that it was read from, for messages; `digest` the
@@ -57,7 +77,7 @@ end
 
 "The name `{layer}/{parameter}` and the size of every parameter, in the network's order."
 parameter_sizes(description::Description) = Pair{String,Dims}[
-    "$(layer.name)/$parameter" => size for layer in description.layers for (parameter, size) in layer.parameters
+    "$(layer.name)/$parameter" => size for layer in walk(description) for (parameter, size) in layer.parameters
 ]
 
 # Half a sentence on what is wrong with a file; who catches it says which file.
@@ -107,6 +127,7 @@ LayerDescription(fields::Fields) = LayerDescription(
     Dict{Symbol,Any}(key => setting(value) for (key, value) in fields[:settings]),
     reversed(fields[:in_shape]), reversed(fields[:shape]),
     [name => reversed(shape) for (name, shape) in zip(fields[:parameter_names], fields[:parameter_shapes])],
+    [LayerDescription[LayerDescription(inner) for inner in branch] for branch in get(fields, :branches, [])],
 )
 
 reversed(shape) = Tuple(Int.(reverse(shape)))
@@ -124,7 +145,10 @@ fields(input::InputSpec) = Fields(
     :name => input.name, :width => input.width, :height => input.height, :channels => input.channels,
     :fit => input.fit, :filter => input.filter, :mean => Float64.(input.mean), :std => Float64.(input.std),
 )
-fields(layer::LayerDescription) = Fields(
+fields(layer::LayerDescription) = merge(own_fields(layer),
+    isempty(layer.branches) ? Fields() :
+    Fields(:branches => Any[Any[fields(inner) for inner in branch] for branch in layer.branches]))
+own_fields(layer::LayerDescription) = Fields(
     :name => layer.name, :kind => String(layer.kind),
     :settings =>
         Fields(key => value isa Tuple ? collect(reverse(value)) : value for (key, value) in layer.settings),

@@ -18,23 +18,61 @@ end
 
 The network of a description, its weights all zero.
 """
-Network(description::Description) =
-    Network(description, Chain(NamedTuple(Symbol(layer.name) => flux_layer(layer) for layer in description.layers)))
+Network(description::Description) = Network(description, flux_chain(description.layers))
 
-"The layers of the chain, in order."
-layers(network::Network) = Any[values(network.chain.layers)...]
+"A chain of Flux of the layers, under their names."
+flux_chain(layers) = Chain(NamedTuple(Symbol(own_name(layer)) => flux_layer(layer) for layer in layers))
+
+"""
+    chained(f, layers, chain)
+
+Call `f(described, layer)` for every layer of `chain`, and before a block for those inside of it.
+"""
+chained(f, described::Vector{LayerDescription}, chain::Chain) =
+    for (description, layer) in zip(described, values(chain.layers))
+        for (branch, inner) in zip(description.branches, branches(layer))
+            isempty(branch) || chained(f, branch, inner)
+        end
+        f(description, layer)
+    end
+
+"The layers of the network, those inside of blocks, too, in the order in which they are computed."
+function layers(network::Network)
+    all = Any[]
+    chained((_, layer) -> push!(all, layer), network.description.layers, network.chain)
+    return all
+end
+
+"The layers of the chain; a block is one."
+top_layers(network::Network) = Any[network.chain.layers...]
 
 (network::Network)(images) = logits(network, layer_outputs(network, images))
 
-"The output before the softmax, which can only be the last layer."
-logits(network::Network, outputs) = outputs[end-(last(network.description.layers).kind==:softmax)]
+"The output before the softmax, which can only be the last layer, as K × N."
+logits(network::Network, outputs) = Flux.flatten(outputs[end-(last(network.description.layers).kind==:softmax)])
 
 """
     layer_outputs(network, images)
 
-What every layer of the chain gives for `images`, in order, by `Flux.activations`.
+What every layer of the chain gives for `images`, in the order of [`layers`](@ref).
 """
-layer_outputs(network::Network, images) = Flux.activations(network.chain, images)
+function layer_outputs(network::Network, images)
+    outputs = Any[]
+    run!((_, values) -> push!(outputs, values), network.description.layers, network.chain, images)
+    return outputs
+end
+
+"Run `chain`, and call `f(described, values)` with what each of its layers gives, and before a block with what those inside of it give."
+function run!(f, described::Vector{LayerDescription}, chain::Chain, values)
+    for (description, layer) in zip(described, Base.values(chain.layers))
+        values =
+            isempty(description.branches) ? layer(values) : joined(layer, values) do number, branch
+                run!(f, description.branches[number], branch, values)
+            end
+        f(description, values)
+    end
+    return values
+end
 
 """
     predict(network, images; micro_batch, device = identity) -> logits
@@ -73,7 +111,7 @@ weights(network::Network) = weights_of(network, map(state_of, layers(network)))
 "Name what `Flux.state` makes of each layer as PyTorch does; `states` are functions from a field to its value."
 weights_of(network::Network, states) = Weights([
     "$(description.name)/$parameter" => convert(Array{Float32}, array)
-    for (description, layer, state) in zip(network.description.layers, layers(network), states)
+    for (description, layer, state) in zip(walk(network.description), layers(network), states)
     for (parameter, array) in torch_weights(typeof(layer), state)
     # What is not an array of numbers (`bias=false`) is not a parameter; check_weights misses it if it should be.
     if array isa Array{<:AbstractFloat}
@@ -89,7 +127,7 @@ The network of `description` with `weights`, which were checked before (see [`ch
 function with_weights(description::Description, weights)
     network = Network(description)
     values = Dict(weights)
-    for (layer, described) in zip(layers(network), description.layers)
+    for (layer, described) in zip(layers(network), walk(description))
         take_weights!(layer, parameter -> values["$(described.name)/$parameter"])
     end
     return network

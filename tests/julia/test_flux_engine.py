@@ -20,6 +20,7 @@ from support.flux import (
     write_images,
     write_weights,
 )
+from support.specs import write_spec
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.spec import load_spec
@@ -30,6 +31,7 @@ from promptflux.files.predictions import open_predictions
 # Pkg.test's default of --check-bounds=yes would compile every package anew, for minutes.
 PKG_TEST = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
 RANDOM_SPECS = 60
+BRANCHED_SPECS = 12
 # Relative to the largest value of a layer, on the same input.
 AGREES = 1e-5
 
@@ -77,6 +79,26 @@ def test_every_layer_of_random_specs_agrees(julia, tmp_path):
         ("bias", True),
     ):
         assert any(settings[key] != plain for settings in convolutions), key
+    julia(RUN_FLUX, *models(tmp_path, specs))
+    agree(tmp_path, specs, 3)
+
+
+def test_every_layer_of_random_networks_with_branches_agrees(julia, tmp_path):
+    names = [f"branched{i}" for i in range(BRANCHED_SPECS)]
+    specs = [
+        prepare(tmp_path, random_spec(tmp_path, name, i, blocks=True), 3, i) for i, name in enumerate(names)
+    ]
+    layers = [layer for spec in specs for layer in spec.walk()]
+    assert {layer.kind for layer in layers} >= {
+        "residual",
+        "parallel",
+        "scale",
+        "globalmaxpool",
+        "globalmeanpool",
+    }
+    assert any(layer.branches and () in layer.branches for layer in layers)
+    assert max(layer.name.count(".") for layer in layers) >= 2, "no block inside of a block"
+    assert any(spec.layers[-1].kind.startswith("global") for spec in specs), "none ends in maps"
     julia(RUN_FLUX, *models(tmp_path, specs))
     agree(tmp_path, specs, 3)
 
@@ -218,6 +240,57 @@ def test_the_way_back_to_pytorch(julia, small, tmp_path):
     )
     with open_predictions(run_torch(tmp_path, "small", 1)) as ours, h5py.File(tmp_path / "own.h5") as theirs:
         assert np.abs(ours.probabilities - theirs["probabilities"][()]).max() <= AGREES
+
+
+def test_blocks_move_into_and_out_of_a_model_that_is_written_as_one_writes_it(julia, tmp_path):
+    """With Flux alone on the other side: SkipConnection, Parallel, and a gate that multiplies."""
+
+    def conv(out, kernel=3, **settings):
+        return {"conv": {"out": out, "kernel": kernel, "padding": kernel // 2, **settings}}
+
+    gate = ["globalmeanpool", conv(4, 1, activation="sigmoid")]
+    layers = [
+        conv(4),
+        {"residual": {"body": [conv(4, activation="relu"), conv(4)], "activation": "relu"}},
+        {"residual": {"body": [conv(6, stride=2)], "shortcut": [conv(6, 1, stride=2)]}},
+        {"parallel": {"branches": [[], [conv(3), conv(2)]], "activation": "tanh"}},
+        {"parallel": {"branches": [[conv(4)], [conv(4, 1)]], "join": "sum"}},
+        {"residual": {"body": [{"scale": {"gate": gate}}]}},
+        conv(3, 1),
+        "globalmeanpool",
+    ]
+    spec = prepare(tmp_path, load_spec(write_spec(tmp_path, "blocks", layers=layers)), 2, 7)
+    julia(
+        """
+        using Flux, BSON
+        model = Chain(
+            Conv((3, 3), 1 => 4; pad=1),
+            SkipConnection(Chain(Conv((3, 3), 4 => 4, relu; pad=1), Conv((3, 3), 4 => 4; pad=1)), (a, b) -> relu.(a + b)),
+            Parallel(+, Chain(Conv((3, 3), 4 => 6; pad=1, stride=2)), Chain(Conv((1, 1), 4 => 6; stride=2))),
+            Parallel((a, b) -> tanh.(cat(a, b; dims=3)), identity,
+                     Chain(Conv((3, 3), 6 => 3; pad=1), Conv((3, 3), 3 => 2; pad=1))),
+            Parallel(+, Chain(Conv((3, 3), 8 => 4; pad=1)), Chain(Conv((1, 1), 8 => 4))),
+            SkipConnection(Chain(SkipConnection(Chain(GlobalMeanPool(), Conv((1, 1), 4 => 4, sigmoid)), (g, x) -> g .* x)), +),
+            Conv((1, 1), 4 => 3), GlobalMeanPool(),
+        )
+        export_bson(; weights=ARGS[1], model=ARGS[2], architecture=ARGS[3])
+        Flux.loadmodel!(model, (layers=Tuple(BSON.load(ARGS[2])[:state].layers),))
+        images = PromptFlux.h5open(file -> read(file["images"]), ARGS[4])
+        PromptFlux.h5open(file -> (file["logits"] = Flux.flatten(model(images))), ARGS[5], "w")
+        BSON.bson(ARGS[6], Dict(:state => Flux.state(model)))
+        import_state(; model=ARGS[1], state=ARGS[6], output=ARGS[7])
+        """,
+        model_of(spec),
+        *(
+            tmp_path / name
+            for name in ("blocks.bson", "blocks.txt", "blocks_tensors.h5", "own.h5", "own.bson", "back.h5")
+        ),
+    )
+    with open_predictions(run_torch(tmp_path, "blocks", 1)) as ours, h5py.File(tmp_path / "own.h5") as theirs:
+        assert np.abs(ours.logits - theirs["logits"][()]).max() <= AGREES
+    back = load_weights(tmp_path / "back.h5", spec)
+    assert all(np.array_equal(values, back[name]) for name, values in load_model(model_of(spec))[1].items())
+    assert "SkipConnection" in (tmp_path / "blocks.txt").read_text()
 
 
 # ---- the scripts, as Snakemake and people start them --------------------------------------

@@ -26,7 +26,7 @@ def write_weights(folder: Path, spec: Spec, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     weights = untrained_weights(spec, seed)
     for name in weights:
-        if name.startswith("batchnorm"):
+        if name.rpartition(".")[2].startswith("batchnorm"):
             low, high = (0.5, 1.5) if name.endswith(("/weight", "/running_var")) else (-0.5, 0.5)
             weights[name] = rng.uniform(low, high, weights[name].shape).astype(np.float32)
     return write_arrays(folder, spec, weights)
@@ -106,8 +106,8 @@ def structure(path: Path) -> dict[str, tuple]:
     return found
 
 
-def random_spec(folder: Path, name: str, seed: int) -> Spec:
-    """A small spec of random layers that fit each other, in `{folder}/{name}.yaml`."""
+def random_spec(folder: Path, name: str, seed: int, blocks: bool = False) -> Spec:
+    """A small spec of random layers that fit each other, in `{folder}/{name}.yaml`; with `blocks`, of branches, too."""
     choose = random.Random(seed)
     size, channels = [choose.randint(9, 40), choose.randint(9, 40)], choose.choice(["gray", "rgb"])
     content = {
@@ -121,22 +121,59 @@ def random_spec(folder: Path, name: str, seed: int) -> Spec:
         [choose.choice(["batchnorm", {"dropout": 0.3}, "gelu", "identity"])] if choose.random() < 0.5 else []
     )
     ending += [{"dense": len(content["labels"])}] + (["softmax"] if choose.random() < 0.7 else [])
+    if blocks and choose.random() < 0.3:
+        pool = choose.choice(["globalmeanpool", "globalmaxpool"])
+        ending = [{"conv": {"out": len(content["labels"]), "kernel": 1}}, pool]
     path = Path(folder) / f"{name}.yaml"
 
-    def fits(layers: Sequence) -> bool:
+    def fits(layers: Sequence) -> Spec | None:
         path.write_text(yaml.safe_dump(content | {"layers": [*layers, *ending]}))
         try:
-            return bool(load_spec(path))
+            return load_spec(path)
         except StudyError:
-            return False
+            return None
 
     layers: list = []
     for _ in range(choose.randint(1, 6)):
-        more = random_layer(choose)
+        block = blocks and choose.random() < 0.6
+        spec = fits(layers) if block else None
+        more = random_block(choose, spec.layers[len(layers)].in_shape[0]) if spec else random_layer(choose)
         if fits([*layers, more]):
             layers.append(more)
     assert fits(layers)
     return load_spec(path)
+
+
+def random_block(choose: random.Random, channels: int, deep: int = 0) -> dict:
+    """A block for maps of so many channels."""
+
+    def conv(out: int, kernel: int | None = None, stride: int = 1) -> dict:
+        kernel = kernel or choose.choice([1, 3, 5])
+        settings = {"out": out, "kernel": kernel, "padding": kernel // 2, "stride": stride}
+        return {"conv": settings | {"activation": choose.choice(ACTIVATIONS), "bias": choose.random() < 0.5}}
+
+    def inner(out: int) -> list:
+        more = [random_block(choose, channels, deep + 1)] if deep < 2 and choose.random() < 0.3 else []
+        return [*more, conv(out), *(["batchnorm"] if choose.random() < 0.5 else [])]
+
+    activation = {"activation": choose.choice(ACTIVATIONS)}
+    match choose.choice(["residual", "shortcut", "concat", "sum", "scale"]) if not deep else "residual":
+        case "residual":
+            return {"residual": {"body": inner(channels)} | activation}
+        case "shortcut":
+            out, stride = choose.choice([2, 5, 8]), choose.choice([1, 2])
+            body, shortcut = [conv(out, 3, stride), "batchnorm"], [conv(out, 1, stride)]
+            return {"residual": {"body": body, "shortcut": shortcut} | activation}
+        case "concat":
+            pool = {"meanpool": {"kernel": 3, "stride": 1, "padding": 1}}
+            branches = [[], [pool, conv(3, 1)], inner(2), inner(4)]
+            return {"parallel": {"branches": choose.sample(branches, choose.randint(1, 4))} | activation}
+        case "sum":
+            branches = [[], inner(channels), inner(channels)]
+            return {"parallel": {"branches": choose.sample(branches, 3), "join": "sum"} | activation}
+        case _:
+            pool = choose.choice(["globalmeanpool", "globalmaxpool"])
+            return {"scale": {"gate": [pool, conv(channels, 1)]} | activation}
 
 
 ACTIVATIONS = ["relu", "gelu", "sigmoid", "tanh", "leaky_relu", "identity"]

@@ -12,8 +12,12 @@ end
 
 Lane(network::Network) = Lane(zeros(Float32, size(network.description.input)..., 1), fused_kernels(network))
 
-"Which layer is flatten."
-flatten_index(network::Network) = findfirst(layer -> layer.kind == :flatten, network.description.layers)
+"How many layers come before what is left is a vector: those up to flatten, or all."
+map_layers(network::Network) =
+    something(
+        findfirst(layer -> layer.kind == :flatten, network.description.layers),
+        length(network.description.layers)
+    )
 
 "A layer of Flux as the kernel that runs it; what has none runs as it is."
 kernel(description, layer) = layer
@@ -23,15 +27,16 @@ kernel(description, layer::Union{MaxPool,MeanPool}) = DirectPool(layer, descript
 
 "The layers up to flatten as kernels; a convolution takes along the batch normalization and the pooling after it."
 function fused_kernels(network::Network)
-    described, flux = network.description.layers, layers(network)
+    count = map_layers(network)
+    described, flux = network.description.layers, top_layers(network)
     kernels = Any[]
     i = 1
-    while i <= flatten_index(network)
+    while i <= count
         if flux[i] isa Conv
             next = i + 1
-            norm = flux[next] isa BatchNorm ? ChannelNorm(flux[next]) : nothing
+            norm = next <= count && flux[next] isa BatchNorm ? ChannelNorm(flux[next]) : nothing
             next += norm !== nothing
-            pool = halves(flux[next]) && all(described[next].insize[1:2] .>= 2) ? 2 : 1
+            pool = next <= count && halves(flux[next]) && all(described[next].insize[1:2] .>= 2) ? 2 : 1
             push!(kernels, DirectConv(flux[i], described[i].insize; norm, pool))
             i = next + (pool == 2)
         else
@@ -62,9 +67,10 @@ struct Predictor
 end
 
 function Predictor(network::Network; micro_batch, threads=Threads.nthreads())
-    flatten = flatten_index(network)
-    features = zeros(Float32, only(network.description.layers[flatten].outsize), micro_batch)
-    return Predictor(network, [Lane(network) for _ in 1:threads], layers(network)[flatten+1:end], features)
+    count = map_layers(network)
+    features = zeros(Float32, prod(network.description.layers[count].outsize), micro_batch)
+    rest = top_layers(network)[count+1:end]
+    return Predictor(network, [Lane(network) for _ in 1:threads], rest, features)
 end
 
 function predict(predictor::Predictor, images)

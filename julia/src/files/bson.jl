@@ -32,7 +32,7 @@ end
 state(network::Network) = (
     layers=NamedTuple(
         Symbol(described.name) => Flux.state(layer) for
-        (described, layer) in zip(network.description.layers, layers(network))
+        (described, layer) in zip(network.description.layers, network.chain.layers)
     ),
 )
 
@@ -56,7 +56,7 @@ A network is made as large as its description says. So throw a [`StudyError`](@r
 another size than its parameters have, or all parameters are more than the file at `path` can hold.
 """
 function check_sizes(description::Description, path)
-    for layer in description.layers
+    for layer in walk(description)
         torch_sizes(Val(layer.kind), layer) == layer.parameters ||
             throw(Misfit("the parameters of $(plain_text(layer.name)) are not those of its settings and shapes"))
     end
@@ -109,15 +109,38 @@ function state_weights(path, content, description::Description)
                 "one, such as `BSON.@save \"model.bson\" state=Flux.state(model)` writes."
             )
         )
-    states = only(found)
+    network = Network(description)
+    return weights_of(network, layer_states(description, description.layers, network.chain, only(found), path))
+end
+
+"""
+    layer_states(description, described, chain, states, path)
+
+Of each layer of `chain`, in the order of [`layers`](@ref), a function from a field to its value in `states`, what the
+file at `path` has for the layers of the chain.
+"""
+function layer_states(description, described, chain, states, path)
     states isa Vector || throw(Misfit("the layers of its state are no list"))
-    length(states) == length(description.layers) ||
+    length(states) == length(described) ||
         throw(
             StudyError(
-                "$path: the model has $(length(states)) layers, and $(description.source) has $(length(description.layers))."
+                "$path: the model has $(length(states)) layers, and $(description.source) has $(length(described))."
             )
         )
-    return weights_of(Network(description), map(plain_state, states))
+    found = Any[]
+    for (layer, flux, state) in zip(described, chain.layers, map(plain_state, states))
+        if !isempty(layer.branches)
+            inner = flux isa SkipConnection ? Any[state(:layers)] : state(:layers)
+            inner isa Vector && length(inner) >= length(branches(flux)) ||
+                throw(Misfit("$(plain_text(layer.name)) has other branches in it"))
+            for (branch, part, its) in zip(layer.branches, branches(flux), inner)
+                isempty(branch) ||
+                    append!(found, layer_states(description, branch, part, plain_state(its)(:layers), path))
+            end
+        end
+        push!(found, state)
+    end
+    return found
 end
 
 plain_state(state) = name -> nothing

@@ -51,7 +51,8 @@ Create a predictions file and call `body(datasets)` to fill it; it appears when 
 the layers' sizes × M for the M images `layer_images`, empty if M is 0.
 """
 function with_predictions(body, path, description::Description, names, layer_images, attributes)
-    layer_names = [layer.name for layer in description.layers]
+    described = walk(description)
+    layer_names = [layer.name for layer in described]
     whole(path) do partial
         h5open(partial, "w") do file
             write_text_attribute(file, "format", PREDICTIONS_FORMAT)
@@ -69,7 +70,7 @@ function with_predictions(body, path, description::Description, names, layer_ima
             count = length(layer_images)
             datasets =
                 count == 0 ? HDF5.Dataset[] :
-                [numbers(group, layer.name, (layer.outsize..., count)) for layer in description.layers]
+                [numbers(group, layer.name, (layer.outsize..., count)) for layer in described]
             body((; logits, probabilities, layers=datasets))
         end
     end

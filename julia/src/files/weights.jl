@@ -96,23 +96,33 @@ read_weights(file) = Weights([
 
 function read_description(file, path)
     group = file["description"]
-    layers = map(read_texts(group["layer_names"])) do name
+    return Description(
+        Fields(
+            :name => text_attribute(group, "name"), :digest => text_attribute(file, "description_sha256"),
+            :input => read_fields(group["input"]), :layers => read_layers(group),
+            :labels => read_texts(group["labels"]),
+        ), path)
+end
+
+const MOST_DEEP = 7     # blocks inside of each other
+
+function read_layers(group, deep=0)
+    deep <= MOST_DEEP ||
+        throw(StudyError("$(group.file.filename): its blocks stand more than $MOST_DEEP deep inside of each other."))
+    return map(read_texts(group["layer_names"])) do name
         part = group["layers"][name]
         names = read_texts(part["parameter_names"])
         shapes = read_fields(part["parameters"])
+        count = haskey(part, "branches") ? length(part["branches"]) : 0
         merge(
             read_fields(part),
             Fields(
                 :name => name, :settings => read_fields(part["settings"]),
                 :parameter_names => names, :parameter_shapes => [shapes[Symbol(parameter)] for parameter in names],
+                :branches => [read_layers(part["branches"][string(number)], deep + 1) for number in 1:count],
             )
         )
     end
-    return Description(
-        Fields(
-            :name => text_attribute(group, "name"), :digest => text_attribute(file, "description_sha256"),
-            :input => read_fields(group["input"]), :layers => layers, :labels => read_texts(group["labels"]),
-        ), path)
 end
 
 """
@@ -139,9 +149,13 @@ function write_description(group, description::Fields)
     write_text_attribute(group, "name", description[:name])
     write_fields(create_group(group, "input"), description[:input])
     write_texts(group, "labels", String[description[:labels]...])
-    write_texts(group, "layer_names", String[layer[:name] for layer in description[:layers]])
+    write_layers(group, description[:layers])
+end
+
+function write_layers(group, described)
+    write_texts(group, "layer_names", String[layer[:name] for layer in described])
     layers = create_group(group, "layers")
-    for layer in description[:layers]
+    for layer in described
         part = create_group(layers, layer[:name])
         write_fields(part, Fields(key => layer[key] for key in (:kind, :in_shape, :shape)))
         write_fields(create_group(part, "settings"), layer[:settings])
@@ -150,5 +164,10 @@ function write_description(group, description::Fields)
             create_group(part, "parameters"),
             Fields(Symbol.(layer[:parameter_names]) .=> layer[:parameter_shapes])
         )
+        isempty(get(layer, :branches, [])) && continue
+        branches = create_group(part, "branches")
+        for (number, branch) in enumerate(layer[:branches])
+            write_layers(create_group(branches, string(number)), branch)
+        end
     end
 end

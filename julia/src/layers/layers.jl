@@ -15,6 +15,7 @@
 # parameter as HDF5.jl reads it.
 
 include("activations.jl")
+include("blocks.jl")
 include("conv.jl")
 include("dense.jl")
 include("normalize.jl")

@@ -4,3 +4,6 @@ flux_layer(::Val{:maxpool}, layer) =
     MaxPool(layer.settings[:kernel]; stride=layer.settings[:stride], pad=pad(layer))
 flux_layer(::Val{:meanpool}, layer) =
     MeanPool(layer.settings[:kernel]; stride=layer.settings[:stride], pad=pad(layer))
+
+flux_layer(::Val{:globalmaxpool}, layer) = GlobalMaxPool()
+flux_layer(::Val{:globalmeanpool}, layer) = GlobalMeanPool()
