@@ -28,6 +28,7 @@ for batch, prompts in STUDY.prompts_of.items():
         output:
             images=update(RESULTS.images(DECLARED_IMAGES.get(batch, []))),
             checksums=RESULTS.checksums(batch),
+            costs=update(RESULTS.costs(batch) if STUDY.has_variants else []),
         log:
             RESULTS.log(f"generate/{batch}"),
         benchmark:

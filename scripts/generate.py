@@ -7,6 +7,7 @@ loaded only if one is missing.
 from collections.abc import Mapping, Sequence
 
 from promptflux.files.checksums import write_checksums
+from promptflux.files.costs import read_costs, write_costs
 from promptflux.files.whole import sha256_of_file
 from promptflux.generation.pipeline import make
 from promptflux.generation.prompts import read_prompts
@@ -16,10 +17,13 @@ from promptflux.runtime.job import note
 from promptflux.script import run
 
 
-def main(*, prompts: str, settings: Mapping, names: Sequence[str], checksums: str) -> None:
+def main(
+    *, prompts: str, settings: Mapping, names: Sequence[str], checksums: str, costs: str | None = None
+) -> None:
     """Make the images `names`, each `{prompt}_{k}`, in the results that `checksums` lies in, and then this list.
 
-    prompts: the prompts table. settings: `Generator.settings()`. Each file is an 8-bit RGB PNG
+    prompts: the prompts table. settings: `Generator.settings()`. costs: a table of what each image cost, which keeps
+    the rows of images that are kept. Each file is an 8-bit RGB PNG
     that holds its provenance (`promptflux.images.provenance`). Raises StudyError if the model
     cannot be loaded or cannot do what is asked.
     """
@@ -29,10 +33,15 @@ def main(*, prompts: str, settings: Mapping, names: Sequence[str], checksums: st
     note(
         f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make"
     )
+    made = {}
     if missing:
         # Of all rows, not of this batch alone: what the model cannot do is said before its first image.
         negative = any(row.negative_prompt for row in read_prompts(prompts))
-        make(missing, settings, negative)
+        made = make(missing, settings, negative)
+    if costs:
+        known = read_costs(costs)
+        known |= {name: made[it.path] for name, it in zip(names, wanted, strict=True) if it.path in made}
+        write_costs(costs, {name: known[name] for name in names if name in known})
     # The names in the list are relative to the folder above: `cd results && sha256sum -c checksums/*.sha256`.
     write_checksums(
         checksums, {results.name(request.path): sha256_of_file(request.path) for request in wanted}

@@ -34,6 +34,7 @@ def test_the_names_of_the_results():
     assert all_files(HERE) == {
         "image": "results/images/a_image.png",
         "checksums": "results/checksums/a_batch.sha256",
+        "costs": "results/benchmarks/images/a_batch.tsv",
         "preprocessed": "results/preprocessed/a_input_name/a_image.png",
         "tensors": "results/tensors/a_input_name/a_batch.h5",
         "model": "results/models/a_classifier.h5",

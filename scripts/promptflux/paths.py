@@ -40,6 +40,10 @@ class Results:
         """The SHA-256 of each generated image of a batch; it stands for them in the rules."""
         return self(f"checksums/{batch}.sha256")
 
+    def costs(self, batch: str) -> str:
+        """What each generated image of a batch cost, in a study with variants."""
+        return self(f"benchmarks/images/{batch}.tsv")
+
     def preprocessed(self, input_name: str, image: str) -> str:
         return self(f"preprocessed/{input_name}/{image}.png")
 

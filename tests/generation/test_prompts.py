@@ -16,7 +16,7 @@ CASES = WORKFLOW / "tests/cases/prompts"
 HOSTILE = [
     "quotes \" and ' and `backticks`",
     "$HOME $(touch owned) ${x} $5",
-    "{wildcards.batch} {{braces}} %s %(x)s",
+    "{wildcards.batch} {braces} %s %(x)s",
     "🌲 a forest 🌋 and an emoji family 👨‍👩‍👧",
     "غابة خضراء under שמש",
     '<script>alert(1)</script> & <img src="x">',

@@ -2,12 +2,15 @@
 
 import inspect
 import platform
+import resource
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, printable, shown
+from promptflux.files.costs import Cost
 from promptflux.files.whole import whole
 from promptflux.generation.context import cut_off, cut_off_warning
 from promptflux.generation.model_check import NAME, folder_problems, parts_of
@@ -23,8 +26,8 @@ FAILED = (
 )
 
 
-def make(missing: Sequence[Request], settings: dict, negative: bool) -> None:
-    """Generate the missing images in micro-batches of one fixed shape, with a progress bar.
+def make(missing: Sequence[Request], settings: dict, negative: bool) -> dict[Path, Cost]:
+    """Generate the missing images in micro-batches of one fixed shape, with a progress bar; what each cost.
 
     negative: whether a prompt of the study has a negative one. Raises StudyError before an image is
     written if the model is broken or cannot do what is asked, or if what comes out is no picture.
@@ -37,13 +40,30 @@ def make(missing: Sequence[Request], settings: dict, negative: bool) -> None:
     pipeline, made_with = load(settings, negative)
     warn_of_cut_off_words(pipeline, missing)
     total = len(missing) * settings["steps"]
+    costs: dict[Path, Cost] = {}
     with tqdm(total=total, desc="generate", unit="step", mininterval=2.0) as bar:
         for group in micro_batches(missing, settings["micro_batch"]):
+            start = time.perf_counter()
             pictures = sample(pipeline, group, settings, bar)
+            seconds = (time.perf_counter() - start) / len(group)
+            costs |= {request.path: Cost(seconds, peak_memory(made_with["device"])) for request in group}
             for request, picture in zip(group, pictures, strict=True):
-                size = {"width": picture.width, "height": picture.height}
+                more: dict = {"width": picture.width, "height": picture.height}
+                if request.template:
+                    more["template"] = request.template
                 with whole(request.path) as path:
-                    write_png(path, picture, {"recipe": request.recipe, "made_with": made_with | size})
+                    write_png(path, picture, {"recipe": request.recipe, "made_with": made_with | more})
+    return costs
+
+
+def peak_memory(device: str) -> float:
+    """The most memory in MB that this process has held so far: of the GPU where it has one, else of the machine."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 1e6 if platform.system() == "Darwin" else most * 1024 / 1e6
 
 
 def micro_batches(missing: Sequence[Request], size: int) -> Iterator[list[Request]]:

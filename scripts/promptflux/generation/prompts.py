@@ -8,6 +8,7 @@ from pathlib import Path
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
 from promptflux.files.tables import rows_of
+from promptflux.generation.templates import Alternatives, combinations, name_of, wildcards_beside
 from promptflux.schema import Schema
 
 SCHEMA = Schema("prompts")
@@ -19,21 +20,27 @@ WHOLE_NUMBER = re.compile(r"([0-9]{1,20})(?:\.0*)?")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A row of the prompts table. `images` and `seed` are None where the study's default holds."""
+    """A prompt: a row of the prompts table, or one combination of the alternatives in a row.
+
+    `images` and `seed` are None where the study's default holds. `template`: what stands in the table, where
+    `prompt` is a combination of it.
+    """
 
     name: str
     prompt: str
     negative_prompt: str = ""
     images: int | None = None
     seed: int | None = None
+    template: str | None = None
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
     """Read a tab-separated prompts table, one prompt a line.
 
-    A cell is text as it stands: braces, `$` and quotes inside it mean nothing. A cell in
-    quotes, as spreadsheets write one, loses them (see `rows_of`). Empty lines are skipped.
-    Raises StudyError with every problem of the table, a line each.
+    A cell is text as it stands: `$` and quotes inside it mean nothing. A cell in quotes, as
+    spreadsheets write one, loses them (see `rows_of`). A prompt with alternatives,
+    `a {red|blue} forest with __animals__`, becomes one for each combination (see `templates`); `{{` is a
+    brace. Empty lines are skipped. Raises StudyError with every problem of the table, a line each.
     """
     where, text = plain(path), read_text(path, "prompts table", MOST_BYTES)
     if (lines := max(map(text.count, "\n\r"))) > MOST_LINES:
@@ -48,7 +55,8 @@ def read_prompts(path: str | Path) -> list[Prompt]:
 
     found: list[str] = []
     prompts: list[Prompt] = []
-    lines_of: dict[str, int] = {}
+    lines_of: dict[str, tuple[int, str]] = {}
+    alternatives = wildcards_beside(path)
     for number, cells in rows:
         line = f"{where}, line {number}"
         if len(found) >= StudyError.MOST_SHOWN - 1:
@@ -68,17 +76,46 @@ def read_prompts(path: str | Path) -> list[Prompt]:
         found += wrong
         if wrong:
             continue
-        twin = lines_of.setdefault(row["name"].casefold(), number)
-        if twin != number:
-            found.append(
-                f"{line}: the name {row['name']!r} is taken by line {twin} (capitals do not tell names apart)."
+        try:
+            rows_made = _rows_made(row, alternatives)
+        except StudyError as error:
+            found += [f"{line}: {sentence}" for sentence in error.args]
+            continue
+        for made in rows_made:
+            if made != row:
+                found += SCHEMA.problems({key: made[key] for key in COLUMNS if key in made}, line)
+            name, text = made["name"], made["prompt"]
+            taken, by = lines_of.setdefault(name.casefold(), (number, text))
+            if (taken, by) != (number, text):
+                found.append(
+                    f"{line}: the name {name!r} is taken by line {taken} (capitals do not tell names apart)."
+                )
+            prompts.append(Prompt(**made))
+        if len(prompts) > MOST_LINES:
+            raise StudyError(
+                *found, f"{where}: the table has more than {MOST_LINES:,} prompts; at most so many are read."
             )
-        prompts.append(Prompt(**row))
     if found:
         raise StudyError(*found)
     if not prompts:
         raise StudyError(f"{where}: the table has no prompts; add a line under the header.")
     return prompts
+
+
+def _rows_made(row: dict, alternatives: Alternatives) -> list[dict]:
+    """A row of the table with its braces read: itself, or a row for each combination of its alternatives."""
+    made = combinations(row["prompt"], alternatives)
+    if negative := row.get("negative_prompt"):
+        [(text, choices), *others] = combinations(negative, alternatives)
+        if others or choices:
+            raise StudyError("negative_prompt has alternatives; only prompt may have some ({{ is a brace).")
+        row = {**row, "negative_prompt": text}
+    if not made[0][1]:
+        return [{**row, "prompt": made[0][0]}]
+    return [
+        {**row, "name": name_of(row["name"], choices), "prompt": text, "template": row["prompt"]}
+        for text, choices in made
+    ]
 
 
 def _check_header(where: str, header: list[str]) -> None:

@@ -19,10 +19,11 @@ ANYWAY = {"negative_prompt": "", "device": "auto", "dtype": "auto"}
 
 @dataclass(frozen=True)
 class Request:
-    """An image to be had: where it goes, and the recipe that it is a function of."""
+    """An image to be had: where it goes, the recipe that it is a function of, and the template of its prompt, if any."""
 
     path: Path
     recipe: Recipe
+    template: str | None = None
 
     def is_made(self) -> bool:
         """Whether the image is there and was made by this recipe."""
@@ -66,5 +67,5 @@ def requests(prompts: str, settings: Mapping, names: Sequence[str], results: Res
             "model": model,
             **shared,
         }
-        wanted.append(Request(Path(results.image(image)), named(recipe)))
+        wanted.append(Request(Path(results.image(image)), named(recipe), prompt.template))
     return wanted

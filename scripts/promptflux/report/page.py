@@ -60,7 +60,7 @@ def write_page(
     """Write the report to `output`; links in it are relative to its folder.
 
     study: `config`, `engines` (name -> title), `engine_note` and, if wanted, `title`. prompts: of each its
-    `name`, `prompt`, `negative_prompt`, `seed` and its `images` (name -> path). gallery: a PNG.
+    `name`, `prompt`, `negative_prompt`, `template` (or None), `seed` and its `images` (name -> path). gallery: a PNG.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
     its `architecture` and `confusion`, `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
@@ -149,6 +149,7 @@ def prompt_sections(rows: Sequence[Mapping], config: Mapping, results: Results) 
             "name": prompt.name,
             "prompt": prompt.prompt,
             "negative_prompt": prompt.negative_prompt,
+            "template": prompt.template,
             "seed": seed if prompt.seed is None else prompt.seed,
             "images": {
                 image: results.image(image)
@@ -334,7 +335,7 @@ def common_provenance(paths: Mapping[str, str]) -> dict:
         settings["model digest"] = recipe.get("model")
         settings["width × height"] = size
         for key, value in settings.items():
-            if value is not None and key not in ("width", "height"):
+            if value is not None and key not in ("width", "height", "template"):
                 values.setdefault(key.replace("_", " "), Counter())[str(value)] += 1
     return {"settings": {key: list(counts)[:6] for key, counts in values.items()}, "seeds": seeds}
 

@@ -66,7 +66,10 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
     both = [name for name in now if name in was]
     for names, what in (
         ([name for name in now if name not in was], "new: {its} images are made"),
-        ([name for name in both if now[name] != was[name]], "changed: {its} images are made again"),
+        (
+            [name for name in both if _made_of(now[name]) != _made_of(was[name])],
+            "changed: {its} images are made again",
+        ),
         (
             [name for name in was if name not in now],
             "gone: {its} images stay, and nothing shows them any more",
@@ -81,6 +84,11 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
             "are, and figures.images may choose other images."
         )
     return sentences
+
+
+def _made_of(row: Mapping) -> dict:
+    """What the images of a prompt are made of."""
+    return {column: value for column, value in row.items() if column != "template"}
 
 
 def _variants(before: Grid, now: Grid) -> list[str]:

@@ -146,7 +146,9 @@ class Study:
 
     def request_digest(self, batch: str) -> str:
         """A digest of all that a batch's images depend on; it changes when one of them would."""
-        asked = [named(dataclasses.asdict(prompt)) for prompt in self.prompts_of[batch]]
+        # A template that grows leaves the images of its combinations as they are.
+        rows = (dataclasses.replace(prompt, template=None) for prompt in self.prompts_of[batch])
+        asked = [named(dataclasses.asdict(row)) for row in rows]
         settings = named(self.generator_of(batch).settings())
         return sha256_of_text(json.dumps([settings, asked], ensure_ascii=False))[:16]
 
