@@ -232,6 +232,12 @@ def spec_of(wildcards):
     return users(str(STUDY.classifiers[wildcards.classifier].path))
 
 
+def layers_of(wildcards):
+    """The file with the layers of a classifier, where its spec names one."""
+    path = STUDY.classifiers[wildcards.classifier].architecture
+    return users(str(path)) if path else []
+
+
 def weights_of(wildcards):
     """The file with the weights of a classifier; none if they come from a seed."""
     path = STUDY.classifiers[wildcards.classifier].weights_path

@@ -1,5 +1,7 @@
 """The one exception that reaches a user as a sentence instead of a traceback."""
 
+from collections.abc import Sequence
+
 
 class StudyError(Exception):
     """What the user asked for cannot be done.
@@ -29,6 +31,13 @@ def plain(text: object) -> str:
     """A path or a name from a file for a message: as it stands, but what a terminal would act on is escaped."""
     text = str(text)
     return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def listed(items: Sequence[object], most: int = 8) -> str:
+    """Names from a file for a message: the first `most` of them, each `plain` and cut, and how many more there are."""
+    shown = [plain(item)[:120] for item in items[:most]]
+    more = f", and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(shown) + more or "nothing more"
 
 
 def reason(error: BaseException, length: int = 160) -> str:

@@ -194,12 +194,39 @@ def test_the_weights_lie_under_any_key(tmp_path, wrap):
     assert np.array_equal(imported(tmp_path)["dense1/weight"], STATE["fc.weight"].numpy())
 
 
-def test_several_places_are_listed(tmp_path):
-    torch.save({"model": STATE, "more": {"ema": {k: v + 1 for k, v in STATE.items()}}}, tmp_path / "c.pt")
-    said = refused(tmp_path)
+@pytest.mark.parametrize("key", ["model", "more.ema", "more"])
+def test_several_places_are_listed_and_a_key_picks_one(tmp_path, key):
+    more = {"ema": {name: tensor + 1 for name, tensor in STATE.items()}}
+    torch.save({"model": STATE, "more": more}, tmp_path / "c.pt")
+    assert "in 2 places, model, more.ema; say in the spec" in (said := refused(tmp_path))
+    assert "`key: more.ema` in weights" in said
+    wanted = (more["ema"] if "more" in key else STATE)["fc.weight"]
+    assert np.array_equal(imported(tmp_path, key=key)["dense1/weight"], wanted.numpy())
+    (tmp_path / "model.h5").unlink()
     assert (
-        "['model'], ['more']['ema']" in said and "torch.save(torch.load('c.pt')['more']['ema'], ...)" in said
+        "no weights under the key 'mode' of the checkpoint; it holds weights under model, more.ema"
+        in refused(tmp_path, key="mode")
     )
+
+
+@pytest.mark.parametrize("written", ["pt", "nested", "safetensors"])
+def test_a_key_goes_on_in_the_names(tmp_path, written):
+    """A student and a teacher in one mapping, as wrappers of two networks save them."""
+    state = {
+        f"{who}.{name}": tensor + add
+        for add, who in enumerate(("student", "teacher"))
+        for name, tensor in STATE.items()
+    }
+    if written == "safetensors":
+        save_file(state, tmp_path / "c.pt")
+    else:
+        torch.save(state if written == "pt" else {"nets": state}, tmp_path / "c.pt")
+    with pytest.raises(StudyError, match=r"student\.fc, teacher\.fc have the same shapes"):
+        imported(tmp_path)
+    key = "nets.teacher" if written == "nested" else "teacher"
+    assert np.array_equal(imported(tmp_path, key=key)["dense1/weight"], STATE["fc.weight"].numpy() + 1)
+    (tmp_path / "model.h5").unlink()
+    assert "no weights under the key 'pupil' of the checkpoint" in refused(tmp_path, key="pupil")
 
 
 @pytest.mark.parametrize(
@@ -237,6 +264,127 @@ def test_a_rename_says_some_and_shapes_the_rest(tmp_path):
     for module, layer in (("b", "dense1"), ("a", "dense2"), ("fc", "dense3")):
         assert np.array_equal(weights[f"{layer}/weight"], (state | STATE)[f"{module}.weight"].numpy())
     assert "{a: dense1, b: dense2}" in refused_without(tmp_path, layers=layers)
+
+
+# By the names that a spec gives --------------------------------------------------------------
+
+CONV = {"conv": {"out": 3, "kernel": 3, "padding": 1}}
+NAMED = [
+    {"conv": {"out": 3, "kernel": 3, "padding": 1, "module": "features.0"}},
+    {"residual": {"body": [{"conv": {"out": 3, "kernel": 3, "padding": 1, "module": ["block.1", "old.2"]}}]}},
+    {"residual": {"body": [{"conv": {"out": 3, "kernel": 1, "module": "mlp"}}]}},
+    "flatten",
+    {"dense": {"out": 3, "module": "head.fc"}},
+]
+
+
+def named_state(**tensors):
+    """Weights for NAMED of rgb2; those of the two convolutions of one shape lie in the wrong order."""
+    numbers = iter(range(1, 100))
+    shapes = {"block.1": (3, 3, 3, 3), "features.0": (3, 3, 3, 3), "mlp": (3, 3), "head.fc": (3, 12)}
+    state = {}
+    for module, shape in shapes.items():
+        state |= {f"{module}.weight": torch.full(shape, next(numbers) / 10), f"{module}.bias": torch.zeros(3)}
+    return state | tensors
+
+
+def imported_named(folder, state, layers=NAMED, **weights):
+    torch.save(state, folder / "c.pt")
+    path = write_spec(folder, input="rgb2", layers=layers, weights={"checkpoint": "c.pt", **weights})
+    return imported_by(path)
+
+
+def first_values(weights):
+    return {
+        name.split("/")[0]: round(float(array.flat[0]), 3)
+        for name, array in weights.items()
+        if "weight" in name
+    }
+
+
+RIGHT = {"conv1": 0.2, "residual1.conv1": 0.1, "residual2.conv1": 0.3, "dense1": 0.4}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.model.", "backbone.", "net.0.encoder."])
+def test_layers_are_the_modules_that_the_spec_says(tmp_path, prefix):
+    """Whatever their order, after a prefix that they have in common; a 1×1 convolution may be a linear layer's."""
+    state = {prefix + name: tensor for name, tensor in named_state().items()}
+    weights = imported_named(tmp_path, state)
+    assert first_values(weights) == RIGHT
+    assert weights["residual2.conv1/weight"].shape == (3, 3, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["old.2", "old2", "residual1.conv1"])
+def test_a_module_may_have_several_names(tmp_path, name):
+    """The second of a list, a name without the point before its number, and the layer's own."""
+    state = {key.replace("block.1", name): tensor for key, tensor in named_state().items()}
+    assert first_values(imported_named(tmp_path, state)) == RIGHT
+
+
+def test_a_rename_comes_before_the_module_of_the_spec(tmp_path):
+    state = {key.replace("block.1", "elsewhere"): tensor for key, tensor in named_state().items()}
+    assert first_values(imported_named(tmp_path, state, rename={"elsewhere": "residual1.conv1"})) == RIGHT
+    rename = {"features.0": "residual1.conv1", "elsewhere": "conv1"}
+    assert first_values(imported_named(tmp_path, state, rename=rename)) == RIGHT | {
+        "conv1": 0.1,
+        "residual1.conv1": 0.2,
+    }
+
+
+def test_a_layer_of_one_parameter_may_be_a_single_tensor(tmp_path):
+    layers = [
+        {"dense": {"out": 3, "bias": False, "module": "tokens.scale"}} if layer == NAMED[4] else layer
+        for layer in NAMED
+    ]
+    state = {key: tensor for key, tensor in named_state().items() if "head" not in key}
+    state |= {"tokens.scale": torch.full((3, 12), 0.7)}
+    assert first_values(imported_named(tmp_path, state, layers)) == RIGHT | {"dense1": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state | {"extra.weight": torch.ones(3, 3, 3, 3), "extra.bias": torch.ones(3)},
+         ["also holds extra", "another network", "`unused: [extra]`"]),
+        (lambda state: {key: part for key, part in state.items() if "head" not in key},
+         ["no module head.fc for dense1", "it has nothing more"]),
+        (lambda state: state | {"mlp.weight": torch.ones(3, 3, 1, 2)},
+         ["mlp has weight 3×3×1×2, bias 3, and residual2.conv1", "wants weight 3×3×1×1"]),
+        (lambda state: state | {"head.fc.weight": torch.ones(9, 12), "head.fc.bias": torch.ones(9)},
+         ["head.fc has weight 9×12, bias 9, and dense1", "has 9 outputs, and labels has 3 names"]),
+        (lambda state: {f"{who}.{key}": part for who in ("a", "b") for key, part in state.items()},
+         ["holds the network 2 times, under a., b.", "`key: a` in weights"]),
+    ],
+)  # fmt: skip
+def test_named_modules_that_do_not_fit_are_said(tmp_path, change, said):
+    with pytest.raises(StudyError) as caught:
+        imported_named(tmp_path, change(named_state()))
+    [sentence] = caught.value.args
+    assert all(words in sentence for words in said), sentence
+
+
+def test_what_is_unused_is_left_out_and_said(tmp_path, capsys):
+    state = named_state(**{"aux.fc.weight": torch.ones(2, 2), "aux.bias": torch.ones(2)})
+    assert first_values(imported_named(tmp_path, state, unused=["aux"])) == RIGHT
+    assert "aux.fc, aux of c.pt are left out, as unused" in capsys.readouterr().err
+
+
+def test_the_mistakes_of_a_large_network_stay_short(tmp_path):
+    layers = [{"conv": {"out": 3, "kernel": 3, "padding": 1, "module": f"m{i}"}} for i in range(300)]
+    state = {
+        f"m{i}.{name}": tensor
+        for i in range(300)
+        for name, tensor in (("weight", torch.ones(3, 3, 5, 5)), ("bias", torch.ones(3)))
+    }
+    end = ["flatten", {"dense": {"out": 3, "module": "fc"}}]
+    fc = {"fc.weight": torch.ones(3, 12), "fc.bias": torch.ones(3)}
+    said = []
+    for found in (state | fc, {f"x{key}": part for key, part in (state | fc).items()}, fc):
+        with pytest.raises(StudyError) as caught:
+            imported_named(tmp_path, found, [*layers, *end])
+        said.append(str(caught.value))
+    assert "so have 296 more modules" in said[0]
+    assert all(len(text) < 2500 for text in said), [len(text) for text in said]
 
 
 def refused_without(folder, **options) -> str:

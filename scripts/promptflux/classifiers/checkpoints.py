@@ -9,9 +9,10 @@ import re
 import sys
 import warnings
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from promptflux.classifiers.kind import Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import Spec
 from promptflux.classifiers.weights import Weights, check_weights
-from promptflux.errors import StudyError, plain, reason
+from promptflux.errors import StudyError, listed, plain, reason, shown
 from promptflux.runtime.job import note
 
 # The parameters of one module of a checkpoint: `weight`, `bias`, ...
@@ -39,23 +40,30 @@ OTHERS = {
     b"\x80": "a pickle that torch.save did not write, and reading it could run code",
 }
 SAVE_IT = "save it with `torch.save(model.state_dict(), ...)` or as safetensors"
+MOST_MISFITS = 4  # layers with other shapes that are told, each with a sentence
+MOST_PAIRS = 12  # of a rename that is proposed
+MOST_SAID = 40  # layers whose module the log tells
+MOST_PARTS = 32  # of a module's name, where it is looked for behind a prefix
 ROOM = 2**30  # bytes that reading may take beside four times the file
 
 
 def from_checkpoint(path: str, spec: Spec) -> Weights:
     """The weights of a user's checkpoint under the names of `spec`."""
-    modules = modules_of(read_checkpoint(path))
+    modules = modules_of(read_checkpoint(path, spec.weights.get("key")))
     pairs = matched(path, modules, spec)
-    tensors = {
-        f"{layer}/{name}": tensor
-        for layer, module in pairs.items()
-        for name, tensor in modules[module].items()
-    }
     # A tensor can be larger than what is stored of it, so only what fits the spec becomes numbers.
-    weights = {name: numbers(tensor) for name, tensor in tensors.items()}
+    weights = {
+        f"{layer.name}/{name}": numbers(tensor).reshape(layer.parameters[name])
+        for layer in spec.walk()
+        if layer.parameters
+        for name, tensor in _under_its_name(modules[pairs[layer.name]], layer).items()
+    }
     check_weights(weights, spec, path)
-    for layer, module in pairs.items():
-        note(f"{spec.name}: {layer} is {module or 'the parameters without a module'} of {Path(path).name}")
+    said = [f"{layer} is {module or 'the parameters without a module'}" for layer, module in pairs.items()]
+    for sentence in said[:MOST_SAID]:
+        note(f"{spec.name}: {sentence} of {Path(path).name}")
+    if len(said) > MOST_SAID:
+        note(f"{spec.name}: and so on, {len(said)} layers in all")
     return {name: weights[name] for name in spec.parameters}
 
 
@@ -66,14 +74,14 @@ def numbers(tensor: torch.Tensor) -> np.ndarray:
 # What a file holds -------------------------------------------------------------------------
 
 
-def read_checkpoint(path: str) -> dict[str, torch.Tensor]:
+def read_checkpoint(path: str, key: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of numbers in a checkpoint, by their names without prefixes, in the order of the model.
 
-    Their mapping is looked for under any key. The prefixes `module.` (DataParallel), `_orig_mod.`
+    Their mapping is looked for under any key, or under `key` alone. The prefixes `module.` (DataParallel), `_orig_mod.`
     (torch.compile) and `model.` (Lightning) and the counters `num_batches_tracked` are dropped.
     Raises StudyError if two names are one without their prefixes.
     """
-    found = _read(path)
+    found = _read(path, key)
     if list(found) == sorted(found):
         # Safetensors sorts names: there is no order of the model, and 2 is to come before 10.
         found = {name: found[name] for name in sorted(found, key=_natural)}
@@ -94,7 +102,7 @@ def read_checkpoint(path: str) -> dict[str, torch.Tensor]:
         tensors[short], origin[short] = tensor, name
     if not tensors:
         raise StudyError(
-            f"{path}: the checkpoint holds no weights, only {_listed(list(found), 20)}; {SAVE_IT}."
+            f"{path}: the checkpoint holds no weights, only {listed(list(found), 20)}; {SAVE_IT}."
         )
     return tensors
 
@@ -113,11 +121,11 @@ def _no_numbers(tensor: torch.Tensor) -> str:
     return ""
 
 
-def _read(path: str) -> dict[str, torch.Tensor]:
+def _read(path: str, key: str | None) -> dict[str, torch.Tensor]:
     with open(path, "rb") as file:
         start = file.read(64)
     if start[8:9] == b"{":
-        return _read_safetensors(path)
+        return _under(path, {(): _read_safetensors(path)}, key)
     if start.startswith(b"PK\x03\x04"):
         _check_archive(path)
     elif not start.startswith(LEGACY_MAGIC):
@@ -129,7 +137,7 @@ def _read(path: str) -> dict[str, torch.Tensor]:
             if what
             else f"{path}: this is neither a safetensors file nor a PyTorch checkpoint; {SAVE_IT}."
         )
-    return _mapping_of_tensors(path, _unpickled(path))
+    return _mapping_of_tensors(path, _unpickled(path), key)
 
 
 def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
@@ -239,7 +247,7 @@ def limited_memory(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _mapping_of_tensors(path: str, content: object) -> dict[str, torch.Tensor]:
+def _mapping_of_tensors(path: str, content: object, key: str | None) -> dict[str, torch.Tensor]:
     """The one mapping of tensors in what was unpickled, under whatever keys it lies."""
     if not isinstance(content, Mapping):
         raise StudyError(
@@ -250,17 +258,42 @@ def _mapping_of_tensors(path: str, content: object) -> dict[str, torch.Tensor]:
     weights = {way: found for way, found in places.items() if any(map(_is_weight, found))} or places
     if not weights:
         raise StudyError(
-            f"{path}: the checkpoint holds no weights under its keys {_listed(list(map(str, content)), 20)}; {SAVE_IT}."
+            f"{path}: the checkpoint holds no weights under its keys {listed(list(map(str, content)), 20)}; {SAVE_IT}."
         )
-    if len(weights) > 1:
-        ways = ["".join(f"[{key!r}]" for key in way) for way in weights]
+    return _under(path, weights, key)
+
+
+def _under(path: str, places: Mapping[tuple, Mapping], key: str | None) -> dict[str, torch.Tensor]:
+    """The one mapping of tensors that lies under `key`, by its names as text; without a key, the only one that there is.
+
+    places: the mappings, by the keys that lead to them. A key may go on in the names of a mapping's tensors.
+    """
+    found: dict[str, Mapping] = {}
+    for way, mapping in places.items():
+        place = ".".join(map(str, way))
+        if key is None or place == key or place.startswith(f"{key}."):
+            found[place] = mapping
+        elif not place or key.startswith(f"{place}."):
+            start = key[len(place) + 1 if place else 0 :] + "."
+            inside = {
+                str(name)[len(start) :]: part for name, part in mapping.items() if str(name).startswith(start)
+            }
+            found |= {key: inside} if inside else {}
+    if not found:
+        ways = [".".join(map(str, way)) for way in places if way]
+        there = f"it holds weights under {listed(ways)}" if ways else "its weights lie under no key"
         raise StudyError(
-            f"{path}: the checkpoint holds weights in {len(ways)} places, {_listed([way or 'itself' for way in ways])}; "
-            f"save the one that you want alone, such as `torch.save(torch.load({Path(path).name!r}){ways[-1]}, ...)`."
+            f"{path}: there are no weights under the key {shown(key)} of the checkpoint; {there}."
         )
-    [found] = weights.values()
-    names = {}
-    for name, tensor in found.items():
+    if len(found) > 1:
+        raise StudyError(
+            f"{path}: the checkpoint holds weights in {len(found)} places, "
+            f"{listed([place or 'under no key' for place in found])}; "
+            f"say in the spec which of them to take, such as `key: {_key(max(found))}` in weights."
+        )
+    [mapping] = found.values()
+    names: dict[str, torch.Tensor] = {}
+    for name, tensor in mapping.items():
         if str(name) in names:
             raise StudyError(f"{path}: the checkpoint holds {plain(str(name))} twice.")
         names[str(name)] = tensor
@@ -300,73 +333,67 @@ def modules_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Module]:
     return modules
 
 
-def matched(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, str]:
+def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]:
     """The module of each layer with parameters.
 
-    What `rename` says comes first, then a layer's own name in the checkpoint if its shapes fit, then
-    shapes. Several modules of the same shapes are taken in their order where their names differ in
-    numbers alone (`features.3`, `features.6`) and lie in the file in the order of these; else StudyError,
-    with the rename to write. Without a rename each module must be used.
+    What `rename` says comes first; then what a layer's `module` says, after a prefix that all have in common if need be;
+    then a layer's own name in the checkpoint if its shapes fit, and then shapes. Several modules of the same shapes are
+    taken in their order where their names differ in numbers alone (`features.3`, `features.6`) and lie in the file in
+    the order of these; else StudyError, with the rename to write. Each module must be used, but for those that the spec
+    calls `unused`; with a rename and nothing else it is said which are not. A tensor that is named like a module
+    becomes one in `modules`.
     """
     layers = [layer for layer in spec.walk() if layer.parameters]
+    renamed = _renamed(path, modules, spec)
+    named = _named(path, modules, spec, [layer for layer in layers if layer.name not in renamed])
     shapes = {
         module: {name: tuple(tensor.shape) for name, tensor in parameters.items()}
         for module, parameters in modules.items()
     }
-    renamed = _renamed(path, modules, spec)
-    problems = [
-        f"{path}: {plain(module)} has {_shapes(shapes[module])}, and {layer.name} of {spec.path} wants "
-        f"{_shapes(layer.parameters)}{_hint([layer], [shapes[module]])}."
-        for layer in layers
-        if (module := renamed.get(layer.name)) is not None and not _fit(layer, shapes[module])
-    ]
-    pairs = dict(renamed)
-    free = {module: found for module, found in shapes.items() if module not in renamed.values()}
+    pairs = renamed | named
+    problems = _misfits(path, spec, [layer for layer in layers if layer.name in pairs], pairs, shapes)
+    free = {
+        module: found
+        for module, found in shapes.items()
+        if module not in pairs.values() and not _is_unused(module, spec)
+    }
     left_layers: list[Layer] = []
     left_modules: list[str] = []
-    for equal_layers, equal_modules in _alike([layer for layer in layers if layer.name not in renamed], free):
+    unclear: list[str] = []
+    for equal_layers, equal_modules in _alike([layer for layer in layers if layer.name not in pairs], free):
         own = [layer.name for layer in equal_layers if layer.name in equal_modules]
         rest_layers = [layer for layer in equal_layers if layer.name not in own]
         rest_modules = [module for module in equal_modules if module not in own]
         count = min(len(rest_layers), len(rest_modules))
         choice = bool(renamed) and count < len(rest_modules)
         if count and (choice or _unclear(own, rest_modules)):
-            problems.append(_which(path, spec, equal_layers, equal_modules))
+            unclear.append(_which(path, spec, equal_layers, equal_modules))
         else:
             pairs |= dict(zip(own, own, strict=True))
             pairs |= {layer.name: module for layer, module in zip(rest_layers, rest_modules, strict=False)}
         left_layers += rest_layers[count:]
         left_modules += rest_modules[count:]
-    if left_layers or (left_modules and not renamed):
-        wanted = _listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in left_layers])
-        left = _listed([f"{name} ({_shapes(shapes[name])})" for name in left_modules])
-        hint = _hint(left_layers, [shapes[name] for name in left_modules])
-        if not hint:
-            hint = (
-                "; name the others" if renamed else "; if only some of its modules are to be taken, list them"
-            )
-            hint += " in weights.rename, such as {features.0: conv1}"
-        problems.append(
-            f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint has "
-            f"{left}{hint}."
-        )
-    if problems:
-        raise StudyError(*problems)
+    if left_layers or (left_modules and (named or not renamed)):
+        unclear.append(_left(path, spec, left_layers, left_modules, shapes, renamed, named))
+    if problems or unclear:
+        raise StudyError(*problems, *unclear)
     if left_modules:
-        note(f"warning: {Path(path).name} holds {_listed(left_modules)}, which {spec.path} does not use")
+        note(f"warning: {Path(path).name} holds {listed(left_modules)}, which {spec.path} does not use")
+    if unused := [module for module in modules if _is_unused(module, spec)]:
+        note(f"{spec.name}: {listed(unused)} of {Path(path).name} are left out, as unused")
     return {layer.name: pairs[layer.name] for layer in layers}
 
 
-def _renamed(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, str]:
+def _renamed(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]:
     """The module of each layer that weights.rename names."""
     renamed: dict[str, str] = {}
     problems = []
     for written, layer in spec.weights.get("rename", {}).items():
         module = unwrapped(str(written))
-        if module not in modules:
+        if not _is_module(module, modules):
             problems.append(
                 f"{path}: there is no module {plain(str(written))!r} for the layer {layer}; "
-                f"the checkpoint has {_listed(list(modules), 20)}."
+                f"the checkpoint has {listed(list(modules), 20)}."
             )
         elif module in renamed.values():
             problems.append(f"{spec.path}: weights.rename names the module {module} of {path} twice.")
@@ -374,6 +401,132 @@ def _renamed(path: str, modules: Mapping[str, Module], spec: Spec) -> dict[str, 
     if problems:
         raise StudyError(*problems)
     return renamed
+
+
+def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[Layer]) -> dict[str, str]:
+    """The module of each of `layers` for which the spec says one; none at all if the checkpoint has none of these.
+
+    A prefix before all of them, such as `backbone.`, is passed over. Names are compared without the points before
+    numbers, too: what is `norm1` today was `norm.1` in torchvision's first DenseNets.
+    """
+    wanted = {
+        layer.name: (*spec.modules[layer.name], layer.name) for layer in layers if layer.name in spec.modules
+    }
+    names = [*modules, *(f"{module}.{name}" for module, found in modules.items() for name in found)]
+    plain_names = {name: name for name in names}
+    without_points = {_without_points(name): name for name in names}
+    starts: dict[str, set[str]] = {}  # what stands before a name's last parts
+    for name in names:
+        parts = name.split(".")
+        for i in range(min(len(parts), MOST_PARTS)):
+            start = ".".join(parts[:i]) + ("." if i else "")
+            starts.setdefault(_without_points(name[len(start) :]), set()).add(start)
+    counts = Counter(
+        start
+        for options in wanted.values()
+        for start in set().union(*(starts.get(_without_points(option), ()) for option in options))
+    )
+    whole = sorted(start for start, count in counts.items() if count == len(wanted))
+    if len(whole) > 1 and "" not in whole:
+        raise StudyError(
+            f"{path}: the checkpoint holds the network {len(whole)} times, under {listed(whole)}; say in "
+            f"{spec.path} which of them to take, such as `key: {_key(whole[0].rstrip('.'))}` in weights."
+        )
+    if not counts:
+        return {}
+    start = (
+        ""
+        if "" in whole
+        else whole[0]
+        if whole
+        else max(counts, key=lambda start: (counts[start], -len(start), start))
+    )
+    found: dict[str, str] = {}
+    for layer, options in wanted.items():
+        for option in options:
+            written = start + option
+            module = plain_names.get(written) or without_points.get(_without_points(written))
+            if module is not None and module not in found.values():
+                _is_module(module, modules)
+                found[layer] = module
+                break
+    missing = [layer for layer in wanted if layer not in found]
+    if missing:
+        said = [f"{start}{wanted[layer][0]} for {layer}" for layer in missing]
+        raise StudyError(
+            f"{path}: the checkpoint has no module {listed(said, 4)}, as {spec.files[-1]} calls them; "
+            f"it has {listed([name for name in modules if name not in found.values()])}. Is it of another network?"
+        )
+    return found
+
+
+def _without_points(name: str) -> str:
+    return re.sub(r"(?<=[A-Za-z])\.(?=\d)", "", name)
+
+
+def _is_module(name: str, modules: dict[str, Module]) -> bool:
+    """Whether there is a module, or a single tensor, of this name; a tensor becomes a module."""
+    if name not in modules:
+        module, _, parameter = name.rpartition(".")
+        if parameter not in modules.get(module, {}):
+            return False
+        modules[name] = {"": modules[module].pop(parameter)}
+        if not modules[module]:
+            del modules[module]
+    return True
+
+
+def _is_unused(module: str, spec: Spec) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in spec.weights.get("unused", ()))
+
+
+def _misfits(
+    path: str,
+    spec: Spec,
+    layers: Sequence[Layer],
+    pairs: Mapping[str, str],
+    shapes: Mapping[str, Mapping[str, Shape]],
+) -> list[str]:
+    """A sentence for each of `layers` whose module has other parameters, for the first of them."""
+    wrong = [layer for layer in layers if not _fit(layer, shapes[pairs[layer.name]])]
+    found = [
+        f"{path}: {plain(pairs[layer.name])} has {_shapes(shapes[pairs[layer.name]])}, and {layer.name} of "
+        f"{spec.path} wants {_shapes(layer.parameters)}{_hint([layer], [shapes[pairs[layer.name]]])}"
+        f"{_outputs_hint(layer, shapes[pairs[layer.name]], spec)}."
+        for layer in wrong[:MOST_MISFITS]
+    ]
+    if len(wrong) > MOST_MISFITS:
+        found.append(
+            f"{path}: so have {len(wrong) - MOST_MISFITS} more modules other parameters than the layers of {spec.path}."
+        )
+    return found
+
+
+def _left(
+    path: str,
+    spec: Spec,
+    layers: Sequence[Layer],
+    modules: Sequence[str],
+    shapes: Mapping[str, Mapping[str, Shape]],
+    renamed: Mapping[str, str],
+    named: Mapping[str, str],
+) -> str:
+    """The sentence for layers without a module, and modules without a layer."""
+    if named and not layers:
+        return (
+            f"{path}: the checkpoint also holds {listed(modules)}, for which {spec.files[-1]} has no layer; is it of "
+            f"another network? What is to be left out is named in weights, such as `unused: [{_key(modules[0])}]`."
+        )
+    wanted = listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in layers])
+    left = listed([f"{name} ({_shapes(shapes[name])})" for name in modules])
+    hint = _hint(layers, [shapes[name] for name in modules])
+    if not hint:
+        hint = "; name the others" if renamed else "; if only some of its modules are to be taken, list them"
+        hint += " in weights.rename, such as {features.0: conv1}"
+    return (
+        f"{path}: the checkpoint does not fit {spec.path}: the spec wants {wanted}, and the checkpoint has "
+        f"{left}{hint}."
+    )
 
 
 def _alike(
@@ -400,11 +553,12 @@ def _unclear(own: Sequence[str], rest: Sequence[str]) -> bool:
 
 
 def _which(path: str, spec: Spec, layers: Sequence[Layer], modules: Sequence[str]) -> str:
-    pairs = zip(sorted(modules, key=_natural), layers, strict=False)
-    rename = ", ".join(f"{_key(module)}: {layer.name}" for module, layer in pairs)
+    pairs = list(zip(sorted(modules, key=_natural), layers, strict=False))
+    rename = ", ".join(f"{_key(module)}: {layer.name}" for module, layer in pairs[:MOST_PAIRS])
+    rename += f", and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else ""
     return (
-        f"{path}: {_listed(modules)} have the same shapes, and neither names nor order tell which of them is "
-        f"{', '.join(layer.name for layer in layers)}; say it in weights.rename of {spec.path}, such as {{{rename}}}."
+        f"{path}: {listed(modules)} have the same shapes, and neither names nor order tell which of them is "
+        f"{listed([layer.name for layer in layers])}; say it in weights.rename of {spec.path}, such as {{{rename}}}."
     )
 
 
@@ -429,18 +583,49 @@ def _hint(layers: Sequence[Layer], modules: Sequence[Mapping[str, Shape]]) -> st
     return "; " + " and ".join(hints) if hints else ""
 
 
+def _outputs_hint(layer: Layer, found: Mapping[str, Shape], spec: Spec) -> str:
+    """That the last layer of the checkpoint's network has as many outputs as other labels."""
+    with_parameters = [layer.name for layer in spec.walk() if layer.parameters]
+    weight, wanted = found.get("weight", ()), layer.parameters.get("weight", ())
+    if layer.name != with_parameters[-1] or len(weight) < 2 or weight[1:] != wanted[1:]:
+        return ""
+    return f"; the network of the checkpoint has {weight[0]} outputs, and labels has {len(spec.labels)} names"
+
+
 def _fit(layer: Layer, found: Mapping[str, Shape]) -> bool:
-    return _signature(layer.parameters) == _signature(found)
+    """Whether a module of these shapes has the parameters of a layer."""
+    if set(found) == {""} and len(layer.parameters) == 1:
+        found = dict.fromkeys(layer.parameters, found[""])
+    return set(found) == set(layer.parameters) and all(
+        _same_values(layer.parameters[name], found[name]) for name in found
+    )
+
+
+def _same_values(wanted: Shape, found: Shape) -> bool:
+    """Whether a parameter that has the shape `found` is one of the shape `wanted`, its values in the same order.
+
+    The weights of a dense layer on flattened maps are those of a convolution as large as these maps, and a number a
+    channel may have ones around it.
+    """
+    if wanted == found:
+        return True
+    few, many = sorted((wanted, found), key=len)
+    if len(few) == len(many) or prod(few) != prod(many):
+        return False
+    return (
+        few == tuple(side for side in many if side != 1)
+        if len(few) == 1
+        else len(few) == 2 and few[0] == many[0]
+    )
+
+
+def _under_its_name(module: Module, layer: Layer) -> Module:
+    """The parameters of a module that fits a layer; a tensor without a module is the layer's one parameter."""
+    return dict(zip(layer.parameters, module.values(), strict=True)) if set(module) == {""} else module
 
 
 def _signature(shapes: Mapping[str, Shape]) -> tuple:
     return tuple(sorted((name, tuple(shape)) for name, shape in shapes.items()))
-
-
-def _listed(items: Sequence[str], most: int = 8) -> str:
-    shown = [plain(item)[:120] for item in items[:most]]
-    more = f", and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(shown) + more or "nothing more"
 
 
 def _shapes(shapes: Mapping[str, Shape]) -> str:

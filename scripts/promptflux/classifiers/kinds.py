@@ -14,6 +14,13 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in entries("promptflux.classifiers.layers", Kind)  # type: ignore[type-abstract]
 }
+MODULE = {
+    "description": "the name of the checkpoint's module with the layer's parameters, or a list of names that it may have",
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+    ],
+}
 ACTIVATIONS: list[str] = [name for name, kind in KINDS.items() if isinstance(kind, Activation)]
 
 
@@ -79,6 +86,11 @@ def layer_schemas() -> dict[str, dict]:
     }
 
 
+def has_parameters(kind: Kind) -> bool:
+    """Whether layers of a kind can have parameters, which a checkpoint may hold under the name of a module."""
+    return type(kind).parameters is not Kind.parameters
+
+
 def required(kind: Kind) -> list[str]:
     """The settings of a kind that have no default."""
     return [setting for setting in kind.schema if setting not in kind.defaults]
@@ -87,6 +99,8 @@ def required(kind: Kind) -> list[str]:
 def settings_schema(kind: Kind) -> dict:
     """The schema of what may stand after `{kind}:`."""
     properties = dict(kind.schema) | ({"activation": {"enum": ACTIVATIONS}} if kind.activates else {})
+    if has_parameters(kind):
+        properties["module"] = MODULE
     mapping = {"additionalProperties": False, "required": required(kind), "properties": properties}
     if kind.shorthand:
         return {"if": {"type": "object"}, "then": mapping, "else": kind.schema[kind.shorthand]}

@@ -4,16 +4,17 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from promptflux.classifiers.architectures import ARCHITECTURES, SAID, find_architecture, with_outputs
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import MOST_DEEP, Block, Kind, Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS, given_shape, layer_schemas, required
 from promptflux.documents import read_yaml
-from promptflux.errors import StudyError, plain, shown
+from promptflux.errors import StudyError, listed, plain, shown
 from promptflux.images.inputs import InputSpec
 from promptflux.schema import Schema
 
@@ -25,14 +26,25 @@ SCHEMA = Schema("classifier", layer_schemas())
 
 @dataclass(frozen=True)
 class Spec(Description):
-    """A classifier spec, read and checked. about: a sentence. weights: the mapping of the file."""
+    """A classifier spec, read and checked.
+
+    about: a sentence. weights: the mapping of the file. architecture: the file that its layers come from, if it is
+    another. modules: of a layer, by its name, the names that its module may have in a checkpoint.
+    """
 
     about: str
     weights: Mapping
+    architecture: Path | None = None
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
         return Path(self.source)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that the spec was read from, without the weights."""
+        return [self.path, *([self.architecture] if self.architecture else [])]
 
     @property
     def weights_path(self) -> Path | None:
@@ -49,10 +61,9 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
     """
     path = Path(path)
     where = plain(path)
-    value = _read(path)
-    misread = _layers_without_settings(value.get("layers"))
-    found = SCHEMA.problems({**value, "layers": _without(value.get("layers"), misread)}, where)
-    found += [f"{where}: {sentence}" for sentence in misread.values()]
+    value, architecture = _with_architecture(path, _read(path))
+    # The layers of an architecture have been checked.
+    found = _problems(value if architecture is None else {**value, "layers": ["relu"]}, where)
     if not CLASSIFIER_NAME.fullmatch(path.stem):
         found.append(
             f"{where}: the file's name is the classifier's, which may hold letters, digits, _ and -, "
@@ -64,14 +75,17 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
         input_spec = InputSpec.from_config(value["input"])
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from None
+    reading = _Reading(where, f" of {plain(architecture)}" if architecture else "")
     spec = Spec(
         name=path.stem,
         source=str(path),
         about=value.get("description", ""),
         input=input_spec,
-        layers=_layers(path, value["layers"], input_spec.shape),
+        layers=_layers(reading, value["layers"], input_spec.shape),
         labels=tuple(value["labels"]),
         weights=value["weights"],
+        architecture=architecture,
+        modules=reading.modules,
     )
     found = [*_output_problems(spec), *_size_problems(spec), *_weights_problems(spec, weights_exist)]
     if found:
@@ -79,19 +93,57 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
     return spec
 
 
-def _read(path: Path) -> Mapping:
-    """The mapping of the file, its numbers of the types that the schema wants."""
+def _problems(value: Mapping, where: str) -> list[str]:
+    """What is wrong with the keys and values of a spec, a sentence each."""
+    misread = _layers_without_settings(value.get("layers"))
+    layers = {"layers": _without(value["layers"], misread)} if "layers" in value else {}
+    found = SCHEMA.problems({**value, **layers}, where)
+    return found + [f"{where}: {sentence}" for sentence in misread.values()]
+
+
+def _with_architecture(path: Path, value: Mapping) -> tuple[Mapping, Path | None]:
+    """A spec with what the architecture that it names says and it does not; the architecture's file, if it names one."""
+    if not isinstance(value.get("architecture"), str):
+        return value, None
+    if "layers" in value:
+        raise StudyError(
+            f"{plain(path)}: architecture and layers are both given; the layers are those of the architecture."
+        )
+    file = find_architecture(value["architecture"], path)
+    ready = _read(file, typed=file.parent != ARCHITECTURES)
+    if file.parent != ARCHITECTURES:  # those are held by tests
+        wrong = [key for key in ready if key not in (*SAID, "weights")]
+        found = [f"{plain(file)}: an architecture has no {key}." for key in wrong]
+        whole = {"input": "gray1", "labels": ["any"], "weights": {}, **ready}
+        if found := found + _problems({key: whole[key] for key in whole if key not in wrong}, plain(file)):
+            raise StudyError(*found)
+    merged = {**{key: ready[key] for key in SAID if key in ready}, **value}
+    weights = value.get("weights")
+    if (
+        isinstance(weights, Mapping)
+        and "checkpoint" in weights
+        and isinstance(weights.get("unused", []), list)
+    ):
+        unused = [*ready.get("weights", {}).get("unused", []), *weights.get("unused", [])]
+        merged["weights"] = {**weights, **({"unused": unused} if unused else {})}
+    if isinstance(value.get("labels"), list):
+        merged["layers"] = with_outputs(ready["layers"], len(value["labels"]))
+    return merged, file
+
+
+def _read(path: Path, typed: bool = True) -> Mapping:
+    """The mapping of the file; typed: with its numbers of the types that the schema wants."""
     value = read_yaml(path, "classifier spec")
     if not isinstance(value, Mapping):
         raise StudyError(
             f"{plain(path)}: a classifier spec is a mapping of input, layers, labels and weights."
         )
-    return SCHEMA.typed(value)
+    return SCHEMA.typed(value) if typed else value
 
 
 def _layers_without_settings(value: Any, place: str = "layers") -> dict[str, str]:
     """A sentence for each layer, by its place, that is a name which needs settings, or a name with a colon and none."""
-    found = {}
+    found: dict[str, str] = {}
     for index, entry in enumerate(value if isinstance(value, list) else []):
         here = f"{place}[{index}]"
         colon = isinstance(entry, Mapping) and len(entry) == 1 and next(iter(entry.values())) is None
@@ -129,8 +181,20 @@ def _without(value: Any, places: Mapping[str, str], place: str = "layers") -> An
     return value
 
 
+@dataclass
+class _Reading:
+    """What the reading of layers needs to say, and finds beside them.
+
+    where: the file, for messages. of: the file that the layers are of, if it is another. modules: as in `Spec`.
+    """
+
+    where: str
+    of: str = ""
+    modules: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 def _layers(
-    path: Path,
+    reading: _Reading,
     entries: list,
     shape: Shape,
     place: str = "layers",
@@ -151,12 +215,16 @@ def _layers(
         here = f"{place}[{index}]"
         if isinstance(kind, Block) and name.count(".") >= MOST_DEEP:
             raise StudyError(
-                f"{plain(path)}: {here} stands in {MOST_DEEP} other blocks; that is as deep as they may stand."
+                f"{reading.where}: {here}{reading.of} stands in {MOST_DEEP} other blocks; that is as deep as they may stand."
             )
-        settings, inner = _settings(kind, given), Counter()
+        if module := given.get("module"):
+            reading.modules[name] = tuple(module) if isinstance(module, list) else (module,)
+            given = {key: value for key, value in given.items() if key != "module"}
+        settings = _settings(kind, given)
+        inner: Counter = Counter()
         branches = (
             tuple(
-                _layers(path, branch, shape, f"{here}.{kind.name}.{part}", name, inner)
+                _layers(reading, branch, shape, f"{here}.{kind.name}.{part}", name, inner)
                 for part, branch in kind.entries(given)
             )
             if isinstance(kind, Block)
@@ -168,7 +236,9 @@ def _layers(
                 raise StudyError("softmax must be the last layer")
             out_shape = given_shape(kind, settings, shape, ends)
         except StudyError as error:
-            raise StudyError(f"{plain(path)}: {name} ({here}) gets {shape_text(shape)}; {error}.") from None
+            raise StudyError(
+                f"{reading.where}: {name} ({here}{reading.of}) gets {shape_text(shape)}; {error}."
+            ) from None
         parameters = kind.parameters(settings, shape)
         layers.append(Layer(name, kind.name, settings, shape, out_shape, parameters, branches))
         shape = out_shape
@@ -228,15 +298,25 @@ def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
         found.append("weights names a file without its sha256; add the digest that `sha256sum` prints.")
     if sources == ["seed"] and "sha256" in weights:
         found.append("weights has a seed and a sha256; only a file or a checkpoint has a sha256.")
-    if sources != ["checkpoint"] and "rename" in weights:
-        found.append("weights has a rename, which only a checkpoint can have.")
+    found += [
+        f"weights has {article} {key}, which only a checkpoint can have."
+        for article, key in (("a", "rename"), ("a", "key"), ("an", "unused"))
+        if sources != ["checkpoint"] and key in weights
+    ]
     with_parameters = [layer.name for layer in spec.walk() if layer.parameters]
     for module, layer in weights.get("rename", {}).items():
         if layer not in with_parameters:
             found.append(
                 f"weights.rename makes {shown(module)} the layer {shown(layer)}; "
-                f"the layers with parameters are {', '.join(with_parameters)}."
+                f"the layers with parameters are {listed(with_parameters, 20)}."
             )
+    modules = Counter(names[0] for names in spec.modules.values())
+    found += [
+        f"the layers {listed([layer for layer, names in spec.modules.items() if names[0] == module])} have the same "
+        f"module {shown(module)}."
+        for module, count in modules.items()
+        if count > 1
+    ]
     twice = [layer for layer, count in Counter(weights.get("rename", {}).values()).items() if count > 1]
     if twice:
         found.append(f"weights.rename gives the layer {' and '.join(twice)} more than one source.")

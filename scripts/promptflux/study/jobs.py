@@ -97,7 +97,9 @@ def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], 
     inference = study.config["inference"]
     for name, spec in study.classifiers.items():
         weights = [str(spec.weights_path)] if spec.weights_path else []
-        yield Job(f"import_weights/{name}", {"code": code("import_weights")}, [str(spec.path), *weights])
+        yield Job(
+            f"import_weights/{name}", {"code": code("import_weights")}, [*map(str, spec.files), *weights]
+        )
         yield Job(f"export_bson/{name}", {"code": code("export_bson")})
         for engine in engines:
             for batch in study.image_batches:

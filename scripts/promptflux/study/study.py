@@ -194,7 +194,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         found.append("config.yaml: prompts and images are both null; a study needs one of them.")
     read = [prompts_path, reference]
     read += list(dict.fromkeys(file for generator in generators.values() for file in generator.files()))
-    read += [path for spec in classifiers.values() for path in (spec.path, spec.weights_path)]
+    read += [path for spec in classifiers.values() for path in (*spec.files, spec.weights_path)]
     found += _variables(places[-1].resolve(), [path for path in read if path])
     if generators:
         each = next(iter(generators.values())).images_per_prompt
