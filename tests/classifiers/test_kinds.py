@@ -12,7 +12,7 @@ from support.specs import write_spec
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.kind import Kind, Layer
-from promptflux.classifiers.kinds import ACTIVATIONS, KINDS, required
+from promptflux.classifiers.kinds import ACTIVATIONS, KINDS, kind_of, required
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import load_spec
 
@@ -148,7 +148,7 @@ def test_there_are_the_kinds_that_specs_are_written_with():
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_kind_is_sound(kind: Kind):
     assert kind.name.isidentifier()
-    assert not kind.name[-1].isdigit(), "the running number of a layer follows its kind's name"
+    assert kind_of(kind.numbered(61)) is kind
     assert set(kind.defaults) <= set(kind.schema)
     assert kind.shorthand is None or kind.shorthand in kind.schema
     assert kind.suspect.endswith("?")

@@ -23,6 +23,7 @@ from support.flux import (
 from support.specs import write_spec
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_model, load_weights, save_model
 from promptflux.errors import StudyError
@@ -32,6 +33,7 @@ from promptflux.files.predictions import open_predictions
 PKG_TEST = 'using Pkg; Pkg.test(; julia_args=["--check-bounds=auto"])'
 RANDOM_SPECS = 60
 BRANCHED_SPECS = 12
+RARE_SPECS = 24
 # Relative to the largest value of a layer, on the same input.
 AGREES = 1e-5
 
@@ -99,6 +101,25 @@ def test_every_layer_of_random_networks_with_branches_agrees(julia, tmp_path):
     assert any(layer.branches and () in layer.branches for layer in layers)
     assert max(layer.name.count(".") for layer in layers) >= 2, "no block inside of a block"
     assert any(spec.layers[-1].kind.startswith("global") for spec in specs), "none ends in maps"
+    julia(RUN_FLUX, *models(tmp_path, specs))
+    agree(tmp_path, specs, 3)
+
+
+def test_every_layer_of_random_networks_of_every_kind_agrees(julia, tmp_path):
+    names = [f"rare{i}" for i in range(RARE_SPECS)]
+    specs = [
+        prepare(tmp_path, random_spec(tmp_path, name, i, blocks=i % 3 == 0, rare=True), 3, i)
+        for i, name in enumerate(names)
+    ]
+    layers = [layer for spec in specs for layer in spec.walk()]
+    assert {layer.kind for layer in layers} | {layer.activation for layer in layers} == set(KINDS)
+    said = {(layer.kind, key) for layer in layers for key in layer.settings}
+    said |= {(layer.activation, key) for layer in layers for key in layer.activation_settings}
+    # A largest value with windows that are not whole is resolved to one with another padding.
+    resolved = {("maxpool", "ceil_mode")}
+    assert {(kind.name, key) for kind in KINDS.values() for key in kind.unsaid} - said == resolved
+    sides = {(layer.kind, len(layer.settings.get("padding", ()))) for layer in layers}
+    assert sides >= {("conv", 4), ("maxpool", 4), ("meanpool", 4)}
     julia(RUN_FLUX, *models(tmp_path, specs))
     agree(tmp_path, specs, 3)
 

@@ -106,8 +106,12 @@ def structure(path: Path) -> dict[str, tuple]:
     return found
 
 
-def random_spec(folder: Path, name: str, seed: int, blocks: bool = False) -> Spec:
-    """A small spec of random layers that fit each other, in `{folder}/{name}.yaml`; with `blocks`, of branches, too."""
+def random_spec(folder: Path, name: str, seed: int, blocks: bool = False, rare: bool = False) -> Spec:
+    """A small spec of random layers that fit each other, in `{folder}/{name}.yaml`.
+
+    blocks: of branches, too. rare: of every kind and setting. Without these it is the same for a seed as ever, as the
+    golden files need it.
+    """
     choose = random.Random(seed)
     size, channels = [choose.randint(9, 40), choose.randint(9, 40)], choose.choice(["gray", "rgb"])
     content = {
@@ -124,6 +128,8 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False) -> Spe
     if blocks and choose.random() < 0.3:
         pool = choose.choice(["globalmeanpool", "globalmaxpool"])
         ending = [{"conv": {"out": len(content["labels"]), "kernel": 1}}, pool]
+    if rare and ending[0] == "flatten":
+        ending.insert(1, {"dense": {"out": 9, "bias": False, "activation": choose.choice(RARE_ACTIVATIONS)}})
     path = Path(folder) / f"{name}.yaml"
 
     def fits(layers: Sequence) -> Spec | None:
@@ -134,10 +140,11 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False) -> Spe
             return None
 
     layers: list = []
-    for _ in range(choose.randint(1, 6)):
+    for _ in range(choose.randint(1, 12 if rare else 6)):
         block = blocks and choose.random() < 0.6
         spec = fits(layers) if block else None
-        more = random_block(choose, spec.layers[len(layers)].in_shape[0]) if spec else random_layer(choose)
+        simple = rare_layer if rare and choose.random() < 0.7 else random_layer
+        more = random_block(choose, spec.layers[len(layers)].in_shape[0]) if spec else simple(choose)
         if fits([*layers, more]):
             layers.append(more)
     assert fits(layers)
@@ -221,6 +228,45 @@ def random_layer(choose: random.Random) -> dict | str:
             return {"dropout": 0.4}
         case _:
             return choose.choice([*ACTIVATIONS, {"leaky_relu": {"slope": 0.2}}])
+
+
+RARE_ACTIVATIONS = [
+    "relu6", "silu", "mish", "hardswish", "hardsigmoid", "elu",
+    {"gelu": {"approximate": "tanh"}}, {"leaky_relu": {"slope": 0.3}}, {"elu": {"alpha": 0.5}},
+    {"hardsigmoid": {"alpha": 0.2}}, {"hardsigmoid": {"alpha": 0.3, "beta": 0.4}},
+]  # fmt: skip
+
+
+def rare_layer(choose: random.Random) -> dict | str:
+    """A layer of a kind or with settings that few networks have."""
+
+    def padding(kernel: int) -> int | list[int] | str:
+        sides = [choose.randint(0, kernel - 1) for _ in range(4)]
+        return choose.choice([0, kernel // 2, sides, sides[:2], "same"])
+
+    kernel, activation = choose.choice([1, 2, 3, 3, 4]), choose.choice(RARE_ACTIVATIONS)
+    window = {"kernel": kernel, "stride": choose.choice([1, 2, 2, 3]), "padding": padding(kernel)}
+    kind = choose.choice(
+        ["conv", "conv", "maxpool", "meanpool", "meanpool", "size", "batchnorm", "elementwise"]
+    )
+    match kind:
+        case "conv":
+            out, groups = choose.choice([4, 6, 8, 12]), choose.choice([1, 1, 2, 4])
+            return {"conv": window | {"out": out, "groups": groups, "activation": activation}}
+        case "maxpool":
+            dilation = choose.choice([1, 1, 2, [1, 2]])
+            return {"maxpool": window | {"dilation": dilation, "ceil_mode": choose.random() < 0.7}}
+        case "meanpool":
+            counted = {} if window["padding"] == "same" else {"count_include_pad": choose.random() < 0.5}
+            return {"meanpool": window | counted | {"ceil_mode": choose.random() < 0.7}}
+        case "size":
+            return {
+                choose.choice(["maxpool", "meanpool"]): {"size": [choose.randint(3, 9), choose.randint(3, 9)]}
+            }
+        case "batchnorm":
+            return {"batchnorm": {"affine": False, "activation": activation}}
+        case _:
+            return activation
 
 
 def environment(**changes: str) -> dict[str, str]:

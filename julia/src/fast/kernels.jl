@@ -74,7 +74,7 @@ end
 
 function DirectConv(layer::Conv{2}, insize; norm=nothing, pool=1)
     columns, rows, inputs, outputs = size(layer.weight)
-    width, height = insize[1:2] .+ 2 .* border(layer)
+    width, height = insize[1:2] .+ border(layer) .+ far_border(layer)
     outsize = ((width, height) .- layer.dilation .* ((columns, rows) .- 1) .- 1) .÷ layer.stride .+ 1
 
     # Flux.Conv turns the kernel, the taps here do not.

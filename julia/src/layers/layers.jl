@@ -35,14 +35,32 @@ torch_sizes(kind, layer) = []
 torch_weights(layer, field) = []
 take_weights!(layer, weight) = layer
 
-"The activation that follows inside of a layer."
-activation(layer::LayerDescription) = activation(Symbol(layer.settings[:activation]))
+"The activation that follows inside of a layer; `activation_slope` of the layer is the `slope` of that."
+activation(layer::LayerDescription) = activation(
+    Val(Symbol(layer.settings[:activation])),
+    Dict(
+        Symbol(chopprefix(String(key), "activation_")) => value for
+        (key, value) in layer.settings if startswith(String(key), "activation_")
+    )
+)
 
 """
-The padding as most write it: one number where both sides have the same. Flux keeps a number as four and a pair as
-two, and `Flux.loadmodel!` takes the state of a layer only for one that is written in the same way.
+The padding as most write it: one number where all sides have the same, (width, height) where both ends have, else
+(left, right, top, bottom). Flux keeps a number as four and a pair as two, and `Flux.loadmodel!` takes the state of a
+layer only for one that is written in the same way.
 """
-pad(layer) = allequal(layer.settings[:padding]) ? first(layer.settings[:padding]) : layer.settings[:padding]
+function pad(layer)
+    padding = layer.settings[:padding]
+    length(padding) == 4 && return four_sides(padding)
+    return allequal(padding) ? first(padding) : padding
+end
 
-"Of a Flux layer, how many rows and how many columns are put on each side."
-border(layer) = (first(layer.pad), last(layer.pad))
+"A padding, (width, height) or (right, bottom, left, top), as Flux and NNlib have it: (left, right, top, bottom)."
+function four_sides(padding)
+    right, bottom, left, top = length(padding) == 4 ? padding : (padding..., padding...)
+    return (left, right, top, bottom)
+end
+
+"How many pixels Flux's padding puts to the left and to the top, and to the right and to the bottom."
+border(layer) = layer.pad[1:length(layer.pad)÷2:end]
+far_border(layer) = layer.pad[length(layer.pad)÷2:length(layer.pad)÷2:end]

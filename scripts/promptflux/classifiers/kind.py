@@ -21,11 +21,19 @@ PAIR = {
     "anyOf": [WHOLE, {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE}],
 }
 WHOLE_OR_0 = {"type": "integer", "minimum": 0, "maximum": 65536}
-PAIR_OR_0 = {
-    "description": "a whole number of at least 0, or a pair [height, width] of these",
-    "anyOf": [WHOLE_OR_0, {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE_OR_0}],
+SIDES = {
+    "description": "a whole number of at least 0, a pair [height, width] or four [top, left, bottom, right] of these",
+    "anyOf": [
+        WHOLE_OR_0,
+        {"type": "array", "minItems": 2, "maxItems": 2, "items": WHOLE_OR_0},
+        {"type": "array", "minItems": 4, "maxItems": 4, "items": WHOLE_OR_0},
+    ],
 }
+SAME = "same"
+PADDING = {"description": f"{SIDES['description']}, or {SAME}", "anyOf": [*SIDES["anyOf"], {"const": SAME}]}
 TRUTH = {"description": "true or false", "type": "boolean"}
+NUMBER = {"description": "a number", "type": "number"}
+EPS = {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}
 OUTPUTS = {"description": "a whole number from 1 to 65536", **WHOLE}
 
 
@@ -65,6 +73,15 @@ class Layer:
         """The activation that follows the layer, "identity" if none does."""
         return self.settings.get("activation", "identity")
 
+    @property
+    def activation_settings(self) -> dict[str, Any]:
+        """The settings of that activation which are not its defaults: `activation_slope` of the layer is its `slope`."""
+        return {
+            key.removeprefix("activation_"): value
+            for key, value in self.settings.items()
+            if key.startswith("activation_")
+        }
+
 
 class Kind(ABC):
     """A kind of layer. An instance of a subclass, at the top of a module of `layers`, is one.
@@ -72,9 +89,10 @@ class Kind(ABC):
     name: as the spec says it. schema: setting -> JSON Schema; a setting without a default is
     required. defaults: setting -> value. unsaid: settings that a description has only where they are not
     the default, as descriptions were written before they came, and their digests are on record. shorthand: the setting that a bare value is, as in
-    `maxpool: 2`. written: an example for messages. suspect: what to look at first where a
+    `maxpool: 2`. alone: a setting that
+    stands in place of all others. written: an example for messages. suspect: what to look at first where a
     layer of this kind is the first in which two engines differ. activates: whether an
-    activation may follow inside of the layer. No name ends in a digit, as a layer's number follows it.
+    activation may follow inside of the layer.
     """
 
     name: str
@@ -82,6 +100,7 @@ class Kind(ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
     unsaid: ClassVar[tuple[str, ...]] = ()
     shorthand: ClassVar[str | None] = None
+    alone: ClassVar[str | None] = None
     written: ClassVar[str] = ""
     suspect: str = "is it the same function?"
     activates: ClassVar[bool] = False
@@ -90,15 +109,29 @@ class Kind(ABC):
         """All settings of a layer for which the spec has `given`, sizes as (height, width)."""
         settings = {**self.defaults, **given}
         for key, schema in self.schema.items():
-            if schema is PAIR or schema is PAIR_OR_0:
-                value = settings[key]
+            value = settings.get(key)
+            if value is None:
+                continue
+            if schema is PAIR:
                 settings[key] = tuple(map(int, value if isinstance(value, (list, tuple)) else (value, value)))
+            elif schema is SIDES or (schema is PADDING and value != SAME):
+                settings[key] = sides(value)
             elif schema.get("type") == "integer":
-                settings[key] = int(settings[key])
+                settings[key] = int(value)
+            elif schema.get("type") == "number":
+                settings[key] = float(value)
         for key in self.unsaid:
             if settings[key] == self.defaults[key]:
                 del settings[key]
         return settings
+
+    def resolved(self, settings: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+        """The settings of a layer that takes `shape`, with numbers for what follows from it; StudyError as in `shape`."""
+        return dict(settings)
+
+    def numbered(self, number: int) -> str:
+        """The name of the layer of this kind with this running number: `conv1`, `relu6_1`."""
+        return f"{self.name}{'_' if self.name[-1].isdigit() else ''}{number}"
 
     def shape(self, settings: Mapping[str, Any], shape: Shape) -> Shape:
         """What the layer makes of `shape`; raises StudyError with half a sentence if it does not fit."""
@@ -170,21 +203,60 @@ def want_vector(kind: str, shape: Shape) -> None:
         raise StudyError(f"{kind} takes a vector, so put `- flatten` before it")
 
 
-def window_places(settings: Mapping[str, Any], sides: Shape) -> Shape:
-    """How many places a sliding window has along each of `sides`.
+def sides(value: int | Sequence[int]) -> Shape:
+    """What is put on the sides: (height, width) where both ends have the same, else (top, left, bottom, right)."""
+    numbers = tuple(map(int, value)) if isinstance(value, Sequence) else (int(value),) * 2
+    return numbers[:2] if numbers[2:] == numbers[:2] else numbers
 
-    settings: `kernel`, `stride`, `padding` and, if it has one, `dilation`, each (height, width).
-    The formula of torch.nn.Conv2d and MaxPool2d (ceil_mode=False).
-    """
+
+def all_sides(padding: Shape) -> Shape:
+    """A padding as (top, left, bottom, right)."""
+    return padding if len(padding) == 4 else padding * 2
+
+
+def reach(settings: Mapping[str, Any]) -> Shape:
+    """How many pixels a sliding window covers from its first to its last, (height, width)."""
     dilation = settings.get("dilation", (1, 1))
-    reach = tuple(spread * (side - 1) + 1 for spread, side in zip(dilation, settings["kernel"], strict=True))
-    room = tuple(side + 2 * around for side, around in zip(sides, settings["padding"], strict=True))
-    if any(side < needed for side, needed in zip(room, reach, strict=True)):
+    return tuple(spread * (side - 1) + 1 for spread, side in zip(dilation, settings["kernel"], strict=True))
+
+
+def window_padding(settings: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """`settings` with numbers for the padding `same` of a layer that takes maps of `shape`, (C, H, W).
+
+    TensorFlow's: so much that there is a place for every `stride` pixels; of an odd number the bottom and the right
+    side get one more (tensorflow.org/api_docs/python/tf/nn, "Notes on padding"; ONNX's SAME_UPPER).
+    """
+    if settings["padding"] != SAME:
+        return dict(settings)
+    around = [
+        max((-(-side // step) - 1) * step + needed - side, 0)
+        for side, step, needed in zip(shape[1:], settings["stride"], reach(settings), strict=True)
+    ]
+    before = [total // 2 for total in around]
+    after = [total - less for total, less in zip(around, before, strict=True)]
+    return {**settings, "padding": sides((*before, *after))}
+
+
+def window_places(settings: Mapping[str, Any], shape: Shape) -> Shape:
+    """How many places a sliding window has along the height and width of maps of `shape`, (C, H, W).
+
+    settings: `kernel`, `stride`, `padding` and, if it has them, `dilation` and `ceil_mode`. The formula of
+    torch.nn.Conv2d and MaxPool2d.
+    """
+    top, left, bottom, right = all_sides(settings["padding"])
+    covered, room = reach(settings), (shape[1] + top + bottom, shape[2] + left + right)
+    if any(side < needed for side, needed in zip(room, covered, strict=True)):
         raise StudyError(
-            f"its kernel covers {shape_text(reach)} pixels, which is more than the {shape_text(room)} "
+            f"its kernel covers {shape_text(covered)} pixels, which is more than the {shape_text(room)} "
             f"that there are with the padding"
         )
-    return tuple(
-        (side - needed) // step + 1
-        for side, needed, step in zip(room, reach, settings["stride"], strict=True)
-    )
+    places = []
+    for side, needed, step, inside in zip(
+        room, covered, settings["stride"], (top + shape[1], left + shape[2]), strict=True
+    ):
+        place = (side - needed) // step + 1
+        # A last window that is not whole, if it begins on the image or on the padding before it.
+        if settings.get("ceil_mode") and (side - needed) % step and place * step < inside:
+            place += 1
+        places.append(place)
+    return tuple(places)

@@ -26,13 +26,14 @@ ACTIVATIONS: list[str] = [name for name, kind in KINDS.items() if isinstance(kin
 
 def kind_of(layer: str) -> Kind:
     """The kind of the layer with this name, such as `conv1` or `residual3.conv2`."""
-    return KINDS[layer.rpartition(".")[2].rstrip("0123456789")]
+    name = layer.rpartition(".")[2]
+    return KINDS[name.rpartition("_")[0] if name.rpartition("_")[0] in KINDS else name.rstrip("0123456789")]
 
 
-def activation_module(name: str) -> Any:
-    """An activation that follows inside of a layer, in PyTorch, with its default settings."""
-    kind = KINDS[name]
-    return kind.module(Layer(name, name, kind.settings({}), (), (), {}))
+def activation_module(layer: Layer) -> Any:
+    """The activation that follows inside of a layer, in PyTorch."""
+    kind = KINDS[layer.activation]
+    return kind.module(Layer(kind.name, kind.name, kind.settings(layer.activation_settings), (), (), {}))
 
 
 def check_layers(description: Description) -> None:
@@ -50,10 +51,11 @@ def _check_chain(description: Description, layers: Sequence[Layer], shape: Shape
             )
         kind = KINDS[layer.kind]
         ends = [_check_chain(description, branch, shape) for branch in layer.branches]
+        settings = kind.resolved(layer.settings, shape)
         if (layer.in_shape, layer.shape, dict(layer.parameters)) != (
             shape,
-            given_shape(kind, layer.settings, shape, ends),
-            kind.parameters(layer.settings, shape),
+            given_shape(kind, settings, shape, ends),
+            kind.parameters(settings, shape),
         ):
             raise StudyError(
                 f"{description.source}: the layer {layer.name} does not follow from the one before it."
@@ -91,17 +93,40 @@ def has_parameters(kind: Kind) -> bool:
     return type(kind).parameters is not Kind.parameters
 
 
+def activation_schema() -> dict:
+    """The schema of what may stand after `activation:`."""
+    return {
+        "if": {"type": "string"},
+        "then": {"enum": ACTIVATIONS},
+        "else": {
+            "description": "an activation such as relu or {leaky_relu: {slope: 0.1}}",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {name: settings_schema(KINDS[name]) for name in ACTIVATIONS if KINDS[name].schema},
+        },
+    }
+
+
 def required(kind: Kind) -> list[str]:
-    """The settings of a kind that have no default."""
-    return [setting for setting in kind.schema if setting not in kind.defaults]
+    """The settings of a kind that have no default, and must be given if the one that stands alone is not."""
+    return [setting for setting in kind.schema if setting not in kind.defaults and setting != kind.alone]
 
 
 def settings_schema(kind: Kind) -> dict:
     """The schema of what may stand after `{kind}:`."""
-    properties = dict(kind.schema) | ({"activation": {"enum": ACTIVATIONS}} if kind.activates else {})
+    properties = dict(kind.schema) | ({"activation": activation_schema()} if kind.activates else {})
     if has_parameters(kind):
         properties["module"] = MODULE
-    mapping = {"additionalProperties": False, "required": required(kind), "properties": properties}
+    mapping: dict = {"additionalProperties": False, "properties": properties}
+    if kind.alone:
+        only = {"additionalProperties": False, "properties": {kind.alone: {}}}
+        mapping["allOf"] = [
+            {"if": {"required": [kind.alone]}, "then": only, "else": {"required": required(kind)}}
+        ]
+    else:
+        mapping["required"] = required(kind)
     if kind.shorthand:
         return {"if": {"type": "object"}, "then": mapping, "else": kind.schema[kind.shorthand]}
     hint = "" if required(kind) else f"; for the defaults write `- {kind.name}`"

@@ -72,7 +72,7 @@ def _add_layers(module: nn.Module, layers: Iterable[Layer]) -> None:
         module.add_module(layer.own_name, KINDS[layer.kind].module(layer))
         _add_layers(module.get_submodule(layer.own_name), chain.from_iterable(layer.branches))
         if layer.activation != "identity":
-            module.add_module(f"{layer.own_name}_{layer.activation}", activation_module(layer.activation))
+            module.add_module(f"{layer.own_name}_{layer.activation}", activation_module(layer))
 
 
 def _outputs(

@@ -211,7 +211,7 @@ def _layers(
     for index, entry in enumerate(entries):
         kind, given = _entry(entry)
         numbers[kind.name] += 1
-        name = f"{block}{'.' if block else ''}{kind.name}{numbers[kind.name]}"
+        name = f"{block}{'.' if block else ''}{kind.numbered(numbers[kind.name])}"
         here = f"{place}[{index}]"
         if isinstance(kind, Block) and name.count(".") >= MOST_DEEP:
             raise StudyError(
@@ -220,7 +220,6 @@ def _layers(
         if module := given.get("module"):
             reading.modules[name] = tuple(module) if isinstance(module, list) else (module,)
             given = {key: value for key, value in given.items() if key != "module"}
-        settings = _settings(kind, given)
         inner: Counter = Counter()
         branches = (
             tuple(
@@ -234,6 +233,7 @@ def _layers(
         try:
             if kind.name == "softmax" and (block or index < len(entries) - 1):
                 raise StudyError("softmax must be the last layer")
+            settings = kind.resolved(_settings(kind, given), shape)
             out_shape = given_shape(kind, settings, shape, ends)
         except StudyError as error:
             raise StudyError(
@@ -253,10 +253,16 @@ def _entry(entry: str | Mapping) -> tuple[Kind, Mapping]:
 
 
 def _settings(kind: Kind, given: Mapping) -> dict:
-    """All settings of a layer."""
-    settings = kind.settings(given)
+    """All settings of a layer; those of its activation which are not the defaults as `activation_slope`."""
+    settings = kind.settings({key: value for key, value in given.items() if key != "activation"})
     if kind.activates:
-        settings.setdefault("activation", "identity")
+        activation, own = _entry(given.get("activation", "identity"))
+        settings["activation"] = activation.name
+        settings |= {
+            f"activation_{key}": value
+            for key, value in activation.settings(own).items()
+            if value != activation.defaults[key]
+        }
     return settings
 
 

@@ -1,6 +1,15 @@
 """Convolution."""
 
-from promptflux.classifiers.kind import OUTPUTS, PAIR, PAIR_OR_0, TRUTH, Kind, want_maps, window_places
+from promptflux.classifiers.kind import (
+    OUTPUTS,
+    PADDING,
+    PAIR,
+    TRUTH,
+    Kind,
+    want_maps,
+    window_padding,
+    window_places,
+)
 from promptflux.errors import StudyError
 
 
@@ -12,7 +21,7 @@ class Conv(Kind):
         "out": OUTPUTS,
         "kernel": PAIR,
         "stride": PAIR,
-        "padding": PAIR_OR_0,
+        "padding": PADDING,
         "dilation": PAIR,
         "groups": {"description": "a whole number of at least 1", "type": "integer", "minimum": 1},
         "bias": TRUTH,
@@ -22,13 +31,17 @@ class Conv(Kind):
     suspect = "are its kernels flipped, or is its stride, padding or activation another?"
     activates = True
 
+    def resolved(self, settings, shape):
+        want_maps(self.name, shape)
+        return window_padding(settings, shape)
+
     def shape(self, settings, shape):
         want_maps(self.name, shape)
         groups = settings["groups"]
         for what, count in (("input", shape[0]), ("output", settings["out"])):
             if count % groups:
                 raise StudyError(f"its {count} {what} channels cannot be divided into {groups} groups")
-        return (settings["out"], *window_places(settings, shape[1:]))
+        return (settings["out"], *window_places(settings, shape))
 
     def parameters(self, settings, shape):
         weight = (settings["out"], shape[0] // settings["groups"], *settings["kernel"])
@@ -37,9 +50,16 @@ class Conv(Kind):
     def module(self, layer):
         from torch import nn
 
-        settings = dict(layer.settings)
-        del settings["activation"]
-        return nn.Conv2d(layer.in_shape[0], settings.pop("out"), settings.pop("kernel"), **settings)
+        from promptflux.classifiers.modules import BorderedConv2d
+
+        settings = layer.settings
+        kind = nn.Conv2d if len(settings["padding"]) == 2 else BorderedConv2d
+        return kind(
+            layer.in_shape[0],
+            settings["out"],
+            settings["kernel"],
+            **{key: settings[key] for key in ("stride", "padding", "dilation", "groups", "bias")},
+        )
 
 
 CONV = Conv()
