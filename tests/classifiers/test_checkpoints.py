@@ -7,6 +7,10 @@ import resource
 import shutil
 import struct
 import zipfile
+from argparse import Namespace
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import import_weights
 import numpy as np
@@ -187,6 +191,8 @@ def test_prefixes_in_any_nesting(tmp_path, prefix):
         lambda state: {"a": {"b": {"c": state}}, "accuracy": torch.tensor(0.5), "mean": torch.ones(3)},
         lambda state: {"net": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(3, 4)}}}},
         lambda state: {"ema": state, "model": None, "best": np.float64(0.3), "at": np.int64(3)},
+        lambda state: {"state_dict": state, "args": Namespace(lr=0.1, out=Path("runs"), best=np.float32(1))},
+        lambda state: {"params": state, "at": datetime(2026, 1, 2), "more": SimpleNamespace(a=[Path("x")])},
     ],
 )
 def test_the_weights_lie_under_any_key(tmp_path, wrap):

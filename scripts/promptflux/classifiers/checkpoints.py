@@ -49,7 +49,12 @@ ROOM = 2**30  # bytes that reading may take beside four times the file
 
 def from_checkpoint(path: str, spec: Spec) -> Weights:
     """The weights of a user's checkpoint under the names of `spec`."""
-    modules = modules_of(read_checkpoint(path, spec.weights.get("key")))
+    return taken(path, read_checkpoint(path, spec.weights.get("key")), spec)
+
+
+def taken(path: str, tensors: Mapping[str, torch.Tensor], spec: Spec) -> Weights:
+    """The weights of `spec` among the tensors of the checkpoint `path`, by their names there."""
+    modules = modules_of(tensors)
     pairs = matched(path, modules, spec)
     # A tensor can be larger than what is stored of it, so only what fits the spec becomes numbers.
     weights = {
@@ -189,22 +194,25 @@ def _check_archive(path: str) -> None:
         )
 
 
-class _NumpyDtype:
-    """Stands for the dtype of a NumPy scalar beside the weights, so that nothing of NumPy is called."""
+class _Passed:
+    """Stands for what trainings put beside the weights, and is passed over, so that nothing of it is called."""
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: object) -> None: ...
 
 
-def _numpy_scalar(*_: object) -> None:
-    """Stands for a NumPy scalar beside the weights, which is passed over."""
-
-
 STAND_INS = [
-    (_numpy_scalar, "numpy._core.multiarray.scalar"),
-    (_numpy_scalar, "numpy.core.multiarray.scalar"),
-    (_NumpyDtype, "numpy.dtype"),
+    (_Passed, name)
+    for name in (
+        "numpy._core.multiarray.scalar",
+        "numpy.core.multiarray.scalar",
+        "numpy.dtype",
+        "argparse.Namespace",
+        "types.SimpleNamespace",
+        "datetime.datetime",
+        *(f"pathlib{inside}.{system}Path" for inside in ("", "._local") for system in ("Posix", "Windows")),
+    )
 ]
 
 
