@@ -30,9 +30,11 @@ test-slurm: setup
 setup: $(VENV)/.installed
 	python julia/install.py
 
-$(VENV)/.installed: requirements.txt
+$(VENV)/.installed: requirements.txt tests/beside.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	  --target $(VENV)/beside -r tests/beside.txt
 	touch $@
 
 lint: $(VENV)/.installed

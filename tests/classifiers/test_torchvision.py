@@ -1,6 +1,8 @@
 """The ready architectures against torchvision and timm: parameters, and what they compute of the same weights."""
 
-import numpy as np
+import re
+from math import prod
+
 import pytest
 import torch
 import yaml
@@ -10,18 +12,26 @@ from promptflux.classifiers.architectures import ARCHITECTURES
 from promptflux.classifiers.checkpoints import taken
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import load_spec
+from promptflux.errors import StudyError
 
-# The parameters that torchvision publishes for its weights (docs.pytorch.org/vision/stable/models.html). Those of
-# googlenet and inception_v3 are without the classifiers for training, which have 6,379,984 and 3,326,696 more.
+# The parameters that torchvision publishes for its weights (docs.pytorch.org/vision/stable/models.html); those of
+# inception_v3 count its classifier for training, too.
 COUNTS = {
     "alexnet": 61_100_840,
     "densenet121": 7_978_856,
+    "efficientnet_b0": 5_288_548,
+    "googlenet": 6_624_904,
+    "inception_v3": 27_161_264 - 3_326_696,
+    "mobilenet_v2": 3_504_872,
+    "mobilenet_v3_large": 5_483_032,
+    "mobilenet_v3_small": 2_542_856,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
     "resnext50_32x4d": 25_028_904,
+    "squeezenet1_1": 1_235_496,
     "vgg11": 132_863_336,
     "vgg11_bn": 132_868_840,
     "vgg13": 133_047_848,
@@ -34,6 +44,19 @@ COUNTS = {
 }
 
 
+# As timm calls the networks whose names an architecture knows, too, or whose names are torchvision's.
+TIMM = {
+    "densenet121": "densenet121",
+    "efficientnet_b0": "efficientnet_b0",
+    "mobilenet_v2": "mobilenetv2_100",
+    "resnet18": "resnet18",
+    "vgg11": "vgg11",
+}
+SIZES = {"inception_v3": 299}  # the least that its classifier for training takes
+SIZE = 96  # pixels: all that the default input has, in a tenth of the time
+LABELS = [f"label {number}" for number in range(1000)]
+
+
 @pytest.fixture(scope="module")
 def others():
     with beside() as models_and_timm:
@@ -41,25 +64,42 @@ def others():
 
 
 def ready(folder, name, **said):
-    """The spec of an architecture alone."""
-    path = folder / "ready.yaml"
-    said = {"input": "rgb224", "labels": [f"l{i}" for i in range(1000)]}
-    path.write_text(yaml.safe_dump({"architecture": name, "weights": {"checkpoint": "c.pt"}} | said))
-    return load_spec(path, weights_exist=False)
+    """The spec of an architecture, for smaller images."""
+    content = {
+        "architecture": name,
+        "input": f"rgb{SIZES.get(name, SIZE)}",
+        "labels": LABELS,
+        "weights": {"checkpoint": "c.pt"},
+    }
+    (folder / "ready.yaml").write_text(yaml.safe_dump(content | said))
+    return load_spec(folder / "ready.yaml", weights_exist=False)
 
 
-def made(make, images, *arguments, **options):
+def random_images(spec):
+    return torch.randn(2, *spec.input.shape, generator=torch.Generator().manual_seed(1))
+
+
+def made(make, images, **options):
     """A network of another library's with random weights."""
     with torch.device("meta"):
-        network = make(*arguments, **options)
+        network = make(**options)
     return with_numbers(network, images)
 
 
-def compared(spec, network, images):
-    """Hold the network of `spec`, with the weights of `network`, to it: each logit within 1e-4."""
-    state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
-    weights = taken("c.pt", state, spec)
-    ours = Network(spec).load(weights).eval()
+def of_torchvision(models, name, images, **options):
+    if name in ("googlenet", "inception_v3"):
+        options |= {"init_weights": False}
+    return made(getattr(models, name), images, weights=None, **options)
+
+
+def state_of(network):
+    """What a checkpoint of it holds."""
+    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+
+
+def hold(spec, network, state, images):
+    """Hold the network of `spec` to `network`, from whose weights `state` it takes its own: each logit within 1e-4."""
+    ours = Network(spec).load(taken("c.pt", state, spec)).eval()
     with torch.no_grad():
         theirs, logits = network(images), ours(images)
     assert 0.1 < theirs.std() < 100 and (theirs[0] - theirs[1]).std() > 0.01
@@ -71,10 +111,60 @@ def test_every_architecture_is_here():
 
 
 @pytest.mark.parametrize("name", COUNTS)
+def test_the_parameters_are_as_many_as_on_record(tmp_path, name):
+    parameters = ready(tmp_path, name).parameters
+    assert sum(prod(shape) for name, shape in parameters.items() if "running" not in name) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", COUNTS)
 def test_as_torchvision_computes_it(tmp_path, others, name):
     spec = ready(tmp_path, name)
-    count = sum(np.prod(shape) for name, shape in spec.parameters.items() if "running" not in name)
-    assert count == COUNTS[name]
-    images = torch.randn(2, *spec.input.shape, generator=torch.Generator().manual_seed(1))
-    network = made(getattr(others[0], name), images, weights=None)
-    compared(spec, network, images)
+    images = random_images(spec)
+    network = of_torchvision(others[0], name, images)
+    hold(spec, network, state_of(network), images)
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_as_timm_computes_it(tmp_path, others, name):
+    spec = ready(tmp_path, name)
+    images = random_images(spec)
+    network = made(others[1].create_model, images, model_name=TIMM[name])
+    hold(spec, network, state_of(network), images)
+
+
+def test_other_labels_are_other_outputs(tmp_path, others):
+    """As of a network that was trained further on three labels, and saved by Lightning."""
+    spec = ready(tmp_path, "squeezenet1_1", labels=["a", "b", "c"])
+    images = random_images(spec)
+    network = of_torchvision(others[0], "squeezenet1_1", images, num_classes=3)
+    state = {f"model.backbone.{name}": tensor for name, tensor in state_of(network).items()}
+    hold(spec, network, state, images)
+
+
+def test_the_names_of_the_first_densenets(tmp_path, others):
+    """torchvision's densenet121-a639ec97.pth calls `norm.1` what its code calls `norm1` today."""
+    spec = ready(tmp_path, "densenet121")
+    images = random_images(spec)
+    network = of_torchvision(others[0], "densenet121", images)
+    pattern = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])")
+    state = {pattern.sub(r"\1.\2", name): tensor for name, tensor in state_of(network).items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+    hold(spec, network, state, images)
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "said"),
+    [
+        ("resnet18", "resnet34", "also holds layer1.2.conv1, layer1.2.bn1, "),
+        ("resnet34", "resnet18", "has no module layer1.2.conv1 for residual3.conv1, "),
+        ("resnet50", "wide_resnet50_2", "layer1.0.conv1 has weight 128×64×1×1, and residual1.conv1"),
+        ("vgg11_bn", "vgg11", "the spec wants batchnorm1 (weight 64"),
+        ("vgg11", "densenet121", "has not the modules that"),
+    ],
+)
+def test_another_network_is_refused_in_few_words(tmp_path, others, name, of, said):
+    with torch.device("meta"):
+        state = state_of(getattr(others[0], of)(weights=None))
+    with pytest.raises(StudyError) as error:
+        taken("c.pt", state, ready(tmp_path, name))
+    assert said in str(error.value) and len(str(error.value)) < 2500, str(error.value)

@@ -381,8 +381,14 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
             pairs |= {layer.name: module for layer, module in zip(rest_layers, rest_modules, strict=False)}
         left_layers += rest_layers[count:]
         left_modules += rest_modules[count:]
+    left_modules = [module for module in modules if module in set(left_modules)]
     if left_layers or (left_modules and (named or not renamed)):
         unclear.append(_left(path, spec, left_layers, left_modules, shapes, renamed, named))
+    if unclear and spec.modules and not named:
+        layer, names = next(iter(spec.modules.items()))
+        problems.append(
+            f"{path}: the checkpoint has not the modules that {spec.files[-1]} names, such as {plain(names[0])} for {layer}."
+        )
     if problems or unclear:
         raise StudyError(*problems, *unclear)
     if left_modules:
@@ -417,9 +423,7 @@ def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[L
     A prefix before all of them, such as `backbone.`, is passed over. Names are compared without the points before
     numbers, too: what is `norm1` today was `norm.1` in torchvision's first DenseNets.
     """
-    wanted = {
-        layer.name: (*spec.modules[layer.name], layer.name) for layer in layers if layer.name in spec.modules
-    }
+    wanted = {layer.name: spec.modules[layer.name] for layer in layers if layer.name in spec.modules}
     names = [*modules, *(f"{module}.{name}" for module, found in modules.items() for name in found)]
     plain_names = {name: name for name in names}
     without_points = {_without_points(name): name for name in names}
@@ -440,7 +444,8 @@ def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[L
             f"{path}: the checkpoint holds the network {len(whole)} times, under {listed(whole)}; say in "
             f"{spec.path} which of them to take, such as `key: {_key(whole[0].rstrip('.'))}` in weights."
         )
-    if not counts:
+    # Of another network are a few names that any network has; such a checkpoint is for shapes to tell.
+    if not counts or max(counts.values()) < len(wanted) / 2:
         return {}
     start = (
         ""
@@ -451,7 +456,7 @@ def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[L
     )
     found: dict[str, str] = {}
     for layer, options in wanted.items():
-        for option in options:
+        for option in (*options, layer):
             written = start + option
             module = plain_names.get(written) or without_points.get(_without_points(written))
             if module is not None and module not in found.values():
@@ -528,7 +533,7 @@ def _left(
     wanted = listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in layers])
     left = listed([f"{name} ({_shapes(shapes[name])})" for name in modules])
     hint = _hint(layers, [shapes[name] for name in modules])
-    if not hint:
+    if not hint and modules:
         hint = "; name the others" if renamed else "; if only some of its modules are to be taken, list them"
         hint += " in weights.rename, such as {features.0: conv1}"
     return (
