@@ -6,11 +6,16 @@ from pathlib import Path
 
 import torch
 
+from promptflux.runtime.cuda import need_cuda
 from promptflux.runtime.memory import keep_memory
 
 
 def device() -> torch.device:
-    """A GPU if there is one, else the CPU, with the memory of the process kept for what comes next."""
+    """A GPU if there is one, else the CPU, with the memory of the process kept for what comes next.
+
+    StudyError if the job holds a GPU that PyTorch does not see.
+    """
+    need_cuda()
     if torch.cuda.is_available():
         return torch.device("cuda")
     keep_memory()

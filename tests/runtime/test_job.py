@@ -10,7 +10,10 @@ from types import SimpleNamespace
 import pytest
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers import inference
 from promptflux.errors import StudyError
+from promptflux.generation import pipeline
+from promptflux.runtime import gpu
 from promptflux.runtime.job import note
 from promptflux.script import arguments, run
 
@@ -241,6 +244,24 @@ def test_a_job_that_wants_no_gpu_gets_none(rule, monkeypatch):
     run(lambda: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]), rule())
     run(lambda: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]), rule(resources={"gpu": 0}))
     assert seen == ["0,1", ""]
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [lambda: inference.resolve("auto"), lambda: pipeline.resolve("auto", "auto")],
+    ids=["cnn", "diffusion"],
+)
+def test_a_gpu_that_pytorch_cannot_use_ends_the_job(rule, monkeypatch, capsys, compute):
+    """Where there is one that it can use, the variable hides it, as a PyTorch for CPUs does not see it."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(gpu, "held", 0)
+    run(compute, rule(resources={"gpu": 0}))
+    with pytest.raises(SystemExit) as end:
+        run(compute, rule(resources={"gpu": 1}))
+    assert end.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: this job holds a GPU, and its PyTorch")
+    assert "CONDA_OVERRIDE_CUDA" in line and "--resources gpu=0" in line
 
 
 def test_snakemake_itself_hands_over_what_the_test_thinks(tmp_path):

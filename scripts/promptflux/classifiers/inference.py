@@ -10,11 +10,16 @@ from promptflux.classifiers.network import Network
 from promptflux.errors import StudyError
 from promptflux.files.predictions import PredictionsWriter
 from promptflux.files.tensors import Tensors
+from promptflux.runtime.cuda import need_cuda
 from promptflux.runtime.memory import keep_memory
 
 
 def resolve(device: str) -> torch.device:
-    """The device that `auto` means here, set to compute in full float32. StudyError if it is not there."""
+    """The device that `auto` means here, set to compute in full float32. StudyError if it is not there,
+
+    or if the job holds a GPU that PyTorch does not see.
+    """
+    need_cuda()
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name, available in there.items() if available)

@@ -326,9 +326,15 @@ def check_finite(folder: Path, parts: Mapping[str, Any], dtype: str) -> None:
 
 
 def resolve(device: str, dtype: str) -> tuple[str, str]:
-    """The device and dtype that `auto` means here; StudyError for a device that is not there."""
+    """The device and dtype that `auto` means here; StudyError for a device that is not there,
+
+    or if the job holds a GPU that PyTorch does not see.
+    """
     import torch
 
+    from promptflux.runtime.cuda import need_cuda
+
+    need_cuda()
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name, available in there.items() if available)

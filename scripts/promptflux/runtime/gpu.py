@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 LOCKS = Path("/tmp")
+held = 0  # the GPUs that this process has claimed
 
 
 def visible_gpus() -> list[str]:
@@ -38,6 +39,8 @@ def claim_gpu(wanted: int) -> None:
     Waits while all are taken. Call it before CUDA starts. Without nvidia-smi what is visible
     stays as it is.
     """
+    global held
+    held = wanted
     if not wanted:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return
