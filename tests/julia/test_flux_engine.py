@@ -389,6 +389,26 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(julia, t
     assert len(run.stderr.strip().splitlines()) == 1
 
 
+def test_a_depot_that_cannot_be_written_is_no_hindrance(julia, tmp_path):
+    """A small package in place of ours, which is compiled anew, where Julia's first depot is a file."""
+    for name in ("activate.jl", "Project.toml", "Manifest.toml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/PromptFlux.jl").write_text("module PromptFlux\nend\n")
+    (tmp_path / "depot").write_text("no folder")
+    [depots] = subprocess.run(
+        ["julia", "--startup-file=no", "-e", "print(join(DEPOT_PATH, ':'))"], capture_output=True, text=True
+    ).stdout.splitlines()
+    run = subprocess.run(
+        ["julia", "--startup-file=no", str(tmp_path / "activate.jl")],
+        env=environment(JULIA_DEPOT_PATH=f"{tmp_path / 'depot'}:{depots}"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_predict_prints_what_pytorch_says(julia, tmp_path):
     """The command of the README, on files, without Python; then the same in Python."""
     import torch
