@@ -1,93 +1,96 @@
 FROM condaforge/miniforge3:latest
 LABEL io.github.snakemake.containerized="true"
-LABEL io.github.snakemake.conda_env_hash="303d21a97bc17f4cdc39a9d18b2d22a547d92f79e5577de69fa38930e7e4f67d"
+LABEL io.github.snakemake.conda_env_hash="3c23440ef8ca9c0c02cba4ccf75feb13567eb8b28d2e4638337934df788bbe6a"
 # Conda environment:
 #   source: envs/figures.yaml
-#   prefix: /conda-envs/8b4c64c9ca5899bcfe9e3cd458937393
+#   prefix: /conda-envs/b49d7194962b83c3344366360d80a53f
 #   channels:
 #     - conda-forge
-#     - nodefaults
 #   dependencies:
 #     - python=3.11
 #     - h5py=3.16.0
-#     - jinja2=3.1.6
-#     - jsonschema=4.26.0
-#     - matplotlib-base=3.11.2
+#     - jinja2>=3.1,<4
+#     - jsonschema>=4.23,<5
+#     - matplotlib-base>=3.11,<3.12
 #     - numpy=2.4.6
-#     - pillow=13.0.0
-#     - pyyaml=6.0.3
-#     - tqdm=4.70.1
-RUN mkdir -p /conda-envs/8b4c64c9ca5899bcfe9e3cd458937393
-COPY envs/figures.yaml /conda-envs/8b4c64c9ca5899bcfe9e3cd458937393/environment.yaml
+#     - pillow>=12,<14
+#     - pyyaml>=6,<7
+#     - tqdm>=4.66,<5
+RUN mkdir -p /conda-envs/b49d7194962b83c3344366360d80a53f
+COPY envs/figures.yaml /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml
 # Conda environment:
 #   source: envs/generate.yaml
-#   prefix: /conda-envs/76d81d0efd67c134c48d1d93fedc833b
+#   prefix: /conda-envs/b245507fb81e36fee1658cf546d75e90
 #   channels:
 #     - conda-forge
-#     - nodefaults
 #   dependencies:
 #     - python=3.11
 #     - pytorch=2.13.0
-#     - diffusers=0.42.1
-#     - transformers=5.23.0
-#     - accelerate=1.15.0
-#     - tokenizers=0.23.3
-#     - safetensors=0.8.0
+#     - diffusers>=0.39,<0.43
+#     - transformers>=5.15,<6
+#     - accelerate>=1.13,<2
+#     - tokenizers
+#     - safetensors>=0.7,<1
 #     - numpy=2.4.6
-#     - pillow=13.0.0
-#     - jsonschema=4.26.0
-#     - pyyaml=6.0.3
-#     - tqdm=4.70.1
-RUN mkdir -p /conda-envs/76d81d0efd67c134c48d1d93fedc833b
-COPY envs/generate.yaml /conda-envs/76d81d0efd67c134c48d1d93fedc833b/environment.yaml
+#     - pillow>=12,<14
+#     - jsonschema>=4.23,<5
+#     - pyyaml>=6,<7
+#     - tqdm>=4.66,<5
+RUN mkdir -p /conda-envs/b245507fb81e36fee1658cf546d75e90
+COPY envs/generate.yaml /conda-envs/b245507fb81e36fee1658cf546d75e90/environment.yaml
 # Conda environment:
 #   source: envs/julia.yaml
-#   prefix: /conda-envs/6912e56588bbd23fe6bca01b0f5726de
+#   prefix: /conda-envs/2185aa0df5bc52fcf056165d9cf83549
 #   channels:
 #     - conda-forge
-#     - nodefaults
 #   dependencies:
-#     - julia=1.10.4
-RUN mkdir -p /conda-envs/6912e56588bbd23fe6bca01b0f5726de
-COPY envs/julia.yaml /conda-envs/6912e56588bbd23fe6bca01b0f5726de/environment.yaml
+#     - julia=1.10
+RUN mkdir -p /conda-envs/2185aa0df5bc52fcf056165d9cf83549
+COPY envs/julia.yaml /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml
 # Conda environment:
 #   source: envs/preprocess.yaml
-#   prefix: /conda-envs/2fcf3a05a46a6a9679621b0ca2dda420
+#   prefix: /conda-envs/241203b158fae8e8cdc3ed7d5b71f525
 #   channels:
 #     - conda-forge
-#     - nodefaults
 #   dependencies:
 #     - python=3.11
 #     - h5py=3.16.0
-#     - jsonschema=4.26.0
+#     - jsonschema>=4.23,<5
 #     - numpy=2.4.6
-#     - pillow=13.0.0
-#     - pyyaml=6.0.3
-#     - tqdm=4.70.1
-RUN mkdir -p /conda-envs/2fcf3a05a46a6a9679621b0ca2dda420
-COPY envs/preprocess.yaml /conda-envs/2fcf3a05a46a6a9679621b0ca2dda420/environment.yaml
+#     - pillow>=12,<14
+#     - pyyaml>=6,<7
+#     - tqdm>=4.66,<5
+RUN mkdir -p /conda-envs/241203b158fae8e8cdc3ed7d5b71f525
+COPY envs/preprocess.yaml /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml
 # Conda environment:
 #   source: envs/torch.yaml
-#   prefix: /conda-envs/9398061009a3f92ba7e98e4198aa9100
+#   prefix: /conda-envs/b7e4905a075aee556179784bfe3090c6
 #   channels:
 #     - conda-forge
-#     - nodefaults
 #   dependencies:
 #     - python=3.11
 #     - h5py=3.16.0
-#     - jsonschema=4.26.0
+#     - jsonschema>=4.23,<5
 #     - numpy=2.4.6
-#     - pillow=13.0.0
-#     - pyyaml=6.0.3
-#     - safetensors=0.8.0
+#     - pillow>=12,<14
+#     - pyyaml>=6,<7
+#     - safetensors>=0.7,<1
 #     - pytorch=2.13.0
-#     - tqdm=4.70.1
-RUN mkdir -p /conda-envs/9398061009a3f92ba7e98e4198aa9100
-COPY envs/torch.yaml /conda-envs/9398061009a3f92ba7e98e4198aa9100/environment.yaml
+#     - tqdm>=4.66,<5
+RUN mkdir -p /conda-envs/b7e4905a075aee556179784bfe3090c6
+COPY envs/torch.yaml /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml
 
-RUN conda env create --prefix /conda-envs/8b4c64c9ca5899bcfe9e3cd458937393 --file /conda-envs/8b4c64c9ca5899bcfe9e3cd458937393/environment.yaml && \
-    conda env create --prefix /conda-envs/76d81d0efd67c134c48d1d93fedc833b --file /conda-envs/76d81d0efd67c134c48d1d93fedc833b/environment.yaml && \
-    conda env create --prefix /conda-envs/6912e56588bbd23fe6bca01b0f5726de --file /conda-envs/6912e56588bbd23fe6bca01b0f5726de/environment.yaml && \
-    conda env create --prefix /conda-envs/2fcf3a05a46a6a9679621b0ca2dda420 --file /conda-envs/2fcf3a05a46a6a9679621b0ca2dda420/environment.yaml && \
-    conda env create --prefix /conda-envs/9398061009a3f92ba7e98e4198aa9100 --file /conda-envs/9398061009a3f92ba7e98e4198aa9100/environment.yaml && \
+RUN conda env create --prefix /conda-envs/b49d7194962b83c3344366360d80a53f --file /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml && \
+    conda env create --prefix /conda-envs/b245507fb81e36fee1658cf546d75e90 --file /conda-envs/b245507fb81e36fee1658cf546d75e90/environment.yaml && \
+    conda env create --prefix /conda-envs/2185aa0df5bc52fcf056165d9cf83549 --file /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml && \
+    conda env create --prefix /conda-envs/241203b158fae8e8cdc3ed7d5b71f525 --file /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml && \
+    conda env create --prefix /conda-envs/b7e4905a075aee556179784bfe3090c6 --file /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml && \
     conda clean --all -y
+
+# The packages of Julia, by the script that Snakemake runs after making the environment, but not for an image.
+# Compiled for any processor, as the one that builds the image is not the one that runs it.
+COPY julia /promptflux/julia
+COPY envs/julia.post-deploy.sh /promptflux/julia.post-deploy.sh
+RUN PROMPTFLUX_JULIA_PROJECT=/promptflux/julia \
+    JULIA_CPU_TARGET="generic;sandybridge,-xsaveopt,clone_all;haswell,-rdrnd,base(1)" \
+    conda run --prefix "$(dirname "$(dirname /conda-envs/*/bin/julia)")" bash /promptflux/julia.post-deploy.sh

@@ -1,5 +1,6 @@
 # make run          the whole study of config.yaml
 # make test         the tests; those on Slurm only where its packages are installed
+# make test-conda   the tests in conda environments, with the conda on the PATH
 # make test-slurm   installs Slurm (Debian or Ubuntu, as root) and runs its tests
 # make lint         every check of the code that runs none of it; what cannot be checked here is said
 # make format       the code in its one format
@@ -14,13 +15,17 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The checks, one target each; .pre-commit-config.yaml runs the same. Beside them lint-audit, which asks the network.
 LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-julia
 
-.PHONY: run test test-slurm setup format lint $(LINTS) lint-audit lock clean
+.PHONY: run test test-conda test-slurm setup format lint $(LINTS) lint-audit lock clean
 
 run: setup
 	snakemake --cores $(CORES)
 
 test: setup
 	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-conda: setup
+	@command -v conda >/dev/null || { echo "conda was not found on the PATH" >&2; exit 1; }
+	python -m pytest tests/workflow/test_conda.py
 
 test-slurm: setup
 	{ command -v slurmctld && command -v slurmd && command -v munged; } >/dev/null || \
@@ -88,9 +93,9 @@ lock:
 	$(VENV)/lock/bin/python -m pip freeze | sed 's/+cpu$$//' > requirements.txt
 	rm -r $(VENV)/lock
 
-# The container image of the environments; needs conda.
-Dockerfile: $(wildcard envs/*.yaml)
-	snakemake --containerize > $@
+# The container image of the environments, and of Julia's packages; needs conda.
+Dockerfile: $(wildcard envs/*)
+	{ snakemake --containerize && cat envs/julia.Dockerfile; } > $@
 
 clean:
 	rm -rf results .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis

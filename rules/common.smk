@@ -22,9 +22,10 @@ from promptflux.report.sections import benchmarks, classifier_sections, files_of
 from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed
+from promptflux.study.conda import FOUND, find_flux_in_conda
 from promptflux.study.config import CONFIG, user_config
 from promptflux.study.disk import check_free_disk
-from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, flux_of_run
+from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, find_flux, flux_of_run
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import (
     PREPROCESS_THREADS,
@@ -66,13 +67,28 @@ def read_study():
         sys.exit(f"The study cannot start.\n{error}")
 
 
+WITH_CONDA = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
+if WITH_CONDA:
+    # What `pip install --user` left in ~/.local would come before the packages of a job's environment.
+    # Set for the commands of jobs alone, as Snakemake and its plugins may lie there themselves.
+    shell.prefix(f"{shell._get_process_prefix()}export PYTHONNOUSERSITE=1; ")
+
+
 def read_engines():
     """The engines that run, and a sentence on them."""
-    with_conda = "CONDA" in {method.name for method in workflow.deployment_settings.deployment_method}
     threads = STUDY.config["inference"]["threads"]
+
+    def find():
+        if not WITH_CONDA:
+            return find_flux(JULIA)
+        if not workflow.is_main_process:
+            return FOUND  # a job elsewhere, of a run that found it
+        prefix = workflow.deployment_settings.conda_prefix
+        return find_flux_in_conda(JULIA, PROMPTFLUX / "envs/julia.yaml", prefix)
+
     try:
         paths = [tempfile.gettempdir(), LYING(), workflow.storage_settings.default_storage_prefix or ""]
-        flux = flux_of_run(JULIA, workflow.is_main_process, with_conda, threads, paths)
+        flux = flux_of_run(JULIA, workflow.is_main_process, threads, paths, find)
         return choose_engines(STUDY.config["engines"], {"flux": flux})
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")

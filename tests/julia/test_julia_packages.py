@@ -45,10 +45,3 @@ def test_the_manifest_has_what_the_project_asks_for_within_its_bounds():
             bounds = [bound.strip().split(".") for bound in PROJECT["compat"][name].split(",")]
             version = entry["version"].split("+")[0].split(".")
             assert any(version[: len(bound) - 1] == bound[:-1] for bound in bounds), (name, entry["version"])
-
-
-def test_the_conda_environment_has_a_julia_of_the_manifest():
-    text = (WORKFLOW / "envs/julia.yaml").read_text()
-    minor = re.search(r"julia=(\d+\.\d+)\.\d+", text).group(1)
-    assert MANIFEST["julia_version"].startswith(f"{minor}.")
-    assert "Pkg.instantiate()" in (WORKFLOW / "envs/julia.post-deploy.sh").read_text()

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -58,6 +58,14 @@ def results(folder: Path) -> dict[str, str]:
     }
 
 
+def documented(what: str) -> dict[str, set[str]]:
+    """The stages that a table of docs/reruns.md names for each edit. what: the head of its first column."""
+    text = (WORKFLOW / "docs/reruns.md").read_text(encoding="utf-8")
+    table = text.split(f"| {what} |", 1)[1].split("\n\n", 1)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {edit: set(rules.split(", ")) - {"nothing"} for edit, rules, _ in rows}
+
+
 class Study:
     """A folder with a small study, and the workflow that runs it.
 
@@ -96,10 +104,10 @@ class Study:
             *arguments,
         ]  # fmt: skip
 
-    def run(self, *arguments: str, cores: int = 2, expect: int = 0) -> str:
-        """Run Snakemake in the folder to its end; what it prints."""
+    def run(self, *arguments: str, cores: int = 2, expect: int = 0, before: Sequence[str] = ()) -> str:
+        """Run Snakemake in the folder to its end; what it prints. before: a program that starts it."""
         run = subprocess.run(
-            self.command("--cores", str(cores), *arguments),
+            [*before, *self.command("--cores", str(cores), *arguments)],
             cwd=self.folder,
             env=os.environ | self.environment,
             capture_output=True,

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,25 +106,23 @@ def unsafe_in_julia(paths: Iterable[str | Path]) -> str | None:
 def flux_of_run(
     project: str | Path,
     is_main_process: bool,
-    with_conda: bool,
     threads: int,
-    paths: Iterable[str | Path] = (),
+    paths: Iterable[str | Path],
+    find: Callable[[], Found],
 ) -> Found:
-    """`find_flux` once per run: the process that plans looks for Julia, the jobs it starts inherit the answer.
+    """What `find` finds once per run: the process that plans looks for Julia, the jobs it starts inherit the answer.
 
-    with_conda: Julia comes with its conda environment, which is told where its project lies.
-    threads: of a job. paths: which Snakemake writes into the code of Julia's jobs.
+    project: the folder of the workflow's Julia project. threads: of a job. paths: which Snakemake writes
+    into the code of Julia's jobs. find: `find_flux`, or what takes its place.
     """
     if problem := unsafe_in_julia([project, *paths]):
         return False, problem
     os.environ["PROMPTFLUX_JULIA_PROJECT"] = str(project)  # for envs/julia.post-deploy.sh
     os.environ.setdefault("JULIA_NUM_THREADS", str(threads))  # Snakemake starts a bare `julia`
-    if with_conda:
-        return True, "Julia from the conda environment"
     if not is_main_process and VARIABLE in os.environ:
         state, _, detail = os.environ[VARIABLE].partition(" ")
         return state == "found", detail
-    found, detail = find_flux(project)
+    found, detail = find()
     os.environ[VARIABLE] = f"{'found' if found else 'missing'} {detail}"
     return found, detail
 
