@@ -1,6 +1,6 @@
 FROM condaforge/miniforge3:latest
 LABEL io.github.snakemake.containerized="true"
-LABEL io.github.snakemake.conda_env_hash="3c23440ef8ca9c0c02cba4ccf75feb13567eb8b28d2e4638337934df788bbe6a"
+LABEL io.github.snakemake.conda_env_hash="fdf0090e633698f5b6325b52ae609f5882e75e0c509000d9207dd29e6d78b0e9"
 # Conda environment:
 #   source: envs/figures.yaml
 #   prefix: /conda-envs/b49d7194962b83c3344366360d80a53f
@@ -20,7 +20,7 @@ RUN mkdir -p /conda-envs/b49d7194962b83c3344366360d80a53f
 COPY envs/figures.yaml /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml
 # Conda environment:
 #   source: envs/generate.yaml
-#   prefix: /conda-envs/b245507fb81e36fee1658cf546d75e90
+#   prefix: /conda-envs/1719272be35befad07d37bce66202569
 #   channels:
 #     - conda-forge
 #   dependencies:
@@ -31,13 +31,16 @@ COPY envs/figures.yaml /conda-envs/b49d7194962b83c3344366360d80a53f/environment.
 #     - accelerate>=1.13,<2
 #     - tokenizers
 #     - safetensors>=0.7,<1
+#     - huggingface_hub>=1.0,<3
+#     - peft>=0.17,<1
+#     - openai-clip>=1.0.1,<2
 #     - numpy=2.4.6
 #     - pillow>=12,<14
 #     - jsonschema>=4.23,<5
 #     - pyyaml>=6,<7
 #     - tqdm>=4.66,<5
-RUN mkdir -p /conda-envs/b245507fb81e36fee1658cf546d75e90
-COPY envs/generate.yaml /conda-envs/b245507fb81e36fee1658cf546d75e90/environment.yaml
+RUN mkdir -p /conda-envs/1719272be35befad07d37bce66202569
+COPY envs/generate.yaml /conda-envs/1719272be35befad07d37bce66202569/environment.yaml
 # Conda environment:
 #   source: envs/julia.yaml
 #   prefix: /conda-envs/2185aa0df5bc52fcf056165d9cf83549
@@ -81,7 +84,7 @@ RUN mkdir -p /conda-envs/b7e4905a075aee556179784bfe3090c6
 COPY envs/torch.yaml /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml
 
 RUN conda env create --prefix /conda-envs/b49d7194962b83c3344366360d80a53f --file /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml && \
-    conda env create --prefix /conda-envs/b245507fb81e36fee1658cf546d75e90 --file /conda-envs/b245507fb81e36fee1658cf546d75e90/environment.yaml && \
+    conda env create --prefix /conda-envs/1719272be35befad07d37bce66202569 --file /conda-envs/1719272be35befad07d37bce66202569/environment.yaml && \
     conda env create --prefix /conda-envs/2185aa0df5bc52fcf056165d9cf83549 --file /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml && \
     conda env create --prefix /conda-envs/241203b158fae8e8cdc3ed7d5b71f525 --file /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml && \
     conda env create --prefix /conda-envs/b7e4905a075aee556179784bfe3090c6 --file /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml && \

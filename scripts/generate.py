@@ -11,33 +11,40 @@ from promptflux.files.costs import read_costs, write_costs
 from promptflux.files.whole import sha256_of_file
 from promptflux.generation.pipeline import make
 from promptflux.generation.prompts import read_prompts
-from promptflux.generation.recipe import requests
+from promptflux.generation.recipe import marks, requests
 from promptflux.paths import Results
 from promptflux.runtime.job import note
 from promptflux.script import run
 
 
 def main(
-    *, prompts: str, settings: Mapping, names: Sequence[str], checksums: str, costs: str | None = None
+    *,
+    prompts: str,
+    settings: Mapping,
+    names: Sequence[str],
+    checksums: str,
+    costs: str | None = None,
+    on_bad_image: str = "stop",
 ) -> None:
     """Make the images `names`, each `{prompt}_{k}`, in the results that `checksums` lies in, and then this list.
 
     prompts: the prompts table. settings: `Generator.settings()`. costs: a table of what each image cost, which keeps
-    the rows of images that are kept. Each file is an 8-bit RGB PNG
-    that holds its provenance (`promptflux.images.provenance`). Raises StudyError if the model
-    cannot be loaded or cannot do what is asked.
+    the rows of images that are kept. on_bad_image: `stop`, or else an image that is no picture is marked. Each file is
+    an 8-bit RGB PNG that holds its provenance (`promptflux.images.provenance`). Raises StudyError if the model cannot
+    be loaded or cannot do what is asked.
     """
     results = Results.of(checksums)
     wanted = requests(prompts, settings, names, results)
-    missing = [request for request in wanted if not request.is_made()]
-    note(
-        f"generate: {len(wanted) - len(missing)} of {len(wanted)} images are there and kept, {len(missing)} to make"
-    )
+    kept = {request: made for request in wanted if (made := request.kept(on_bad_image)) is not None}
+    missing = [request for request in wanted if request not in kept]
+    note(f"generate: {len(kept)} of {len(wanted)} images are there and kept, {len(missing)} to make")
+    for request, made_with in kept.items():
+        for text in marks(request, made_with):
+            note(text)
     made = {}
     if missing:
         # Of all rows, not of this batch alone: what the model cannot do is said before its first image.
-        negative = any(row.negative_prompt for row in read_prompts(prompts))
-        made = make(missing, settings, negative)
+        made = make(missing, settings, read_prompts(prompts), on_bad_image)
     if costs:
         known = read_costs(costs)
         known |= {name: made[it.path] for name, it in zip(names, wanted, strict=True) if it.path in made}

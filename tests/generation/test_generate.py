@@ -15,8 +15,8 @@ from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
 from promptflux.files.whole import sha256_of_file
+from promptflux.generation.loading import resolve
 from promptflux.generation.model_folder import model_files
-from promptflux.generation.pipeline import resolve
 from promptflux.images.provenance import read_provenance
 from promptflux.paths import Results
 from promptflux.runtime.version import version

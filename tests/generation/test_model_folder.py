@@ -12,7 +12,7 @@ from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
 from promptflux.generation.generator import read_generator
-from promptflux.generation.model_check import folder_problems, read_header
+from promptflux.generation.model_check import folder_problems
 from promptflux.generation.model_folder import (
     check_sums,
     digest_of_model,
@@ -20,6 +20,7 @@ from promptflux.generation.model_folder import (
     native_size,
     size_multiple,
 )
+from promptflux.generation.safetensors_header import read_header
 from promptflux.study.resources import image_pixels
 
 SETTINGS = DEFAULTS | {"steps": 1, "micro_batch": 1, "threads": 1, "device": "cpu"}
@@ -327,8 +328,10 @@ def test_weights_that_were_cut_short_are_named(model, part):
 
 
 def test_sizes_that_would_be_rounded_are_refused(model):
-    assert (size_multiple(model), native_size(model)) == (4, (32, 32))
-    assert "multiples of 4 pixels" in problems(model, width=30)[0]
+    assert (size_multiple(model), native_size(model)) == (8, (32, 32))
+    assert (
+        "multiples of 8 pixels" in problems(model, width=36)[0]
+    )  # whole latents, and yet refused by the pipeline
     (model / "transformer").mkdir()
     (model / "transformer/config.json").write_text('{"_class_name": "FluxTransformer2DModel"}')
     assert size_multiple(model) == 8  # 2 × 2 latents are one
@@ -368,9 +371,9 @@ def test_a_model_of_another_shape_than_a_square(model):
 
 
 def test_a_file_is_no_model(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(StudyError, match="a file; it must be a folder"):
-        generator(tmp_path / "model.safetensors")
+        generator(tmp_path / "model.onnx")
 
 
 def test_a_folder_has_no_revision(model):

@@ -12,10 +12,13 @@ from support.malformed import malformed
 from support.models import DEFAULTS, change_weights, latent_consistency, stable_diffusion_xl
 
 from promptflux.errors import StudyError
-from promptflux.generation import pipeline as pipeline_module
+from promptflux.generation import loading
+from promptflux.generation.ahead import check_asked
 from promptflux.generation.generator import read_generator
+from promptflux.generation.loading import classes_of, load
 from promptflux.generation.model_folder import model_files
-from promptflux.generation.pipeline import check_asked, check_picture, classes_of, load, make, sample
+from promptflux.generation.pipeline import check_size, likely_reason, make, one_value, sample
+from promptflux.generation.prompts import Prompt
 from promptflux.generation.recipe import Request
 
 SETTINGS = DEFAULTS | {"steps": 1, "micro_batch": 1, "threads": 1, "device": "cpu"}
@@ -44,7 +47,8 @@ def draw(request_of, tmp_path):
         request.path.parent.mkdir(exist_ok=True)
         request.path.write_bytes(b"good")
         try:
-            make([request], {**SETTINGS, "model": str(model), **settings}, negative)
+            prompts = [Prompt("forest", "a forest", "fog" if negative else "")]
+            make([request], {**SETTINGS, "model": str(model), **settings}, prompts)
         except StudyError as error:
             assert [path.name for path in request.path.parent.iterdir()] == [request.path.name]
             assert request.path.read_bytes() == b"good"
@@ -80,7 +84,7 @@ def test_sound_models_draw(draw, model, tmp_path):
 def test_loading_part_by_part_gives_what_diffusers_loads(model):
     import diffusers
 
-    ours, _ = load({**SETTINGS, "model": str(model)}, negative=False)
+    ours, _ = load({**SETTINGS, "model": str(model)}, [])
     theirs = diffusers.DiffusionPipeline.from_pretrained(model)
     assert type(ours) is type(theirs) and dict(ours.config).keys() == dict(theirs.config).keys()
     for name in ("unet", "vae", "text_encoder"):
@@ -143,15 +147,14 @@ def test_an_image_of_one_value_is_a_sentence(draw, model, bias, words):
 
 def test_the_likely_reason_in_half_precision_is_the_vae():
     half, full = (SimpleNamespace(dtype=dtype) for dtype in (torch.float16, torch.float32))
-    assert "set generator.dtype to float32" in pipeline_module.likely_reason(half)
-    assert "broken weights" in pipeline_module.likely_reason(full)
+    assert "set generator.dtype to float32" in likely_reason(half)
+    assert "broken weights" in likely_reason(full)
 
 
 def test_what_a_safety_checker_blacked_out_is_black(request_of, capsys):
     black = Image.new("RGB", (8, 8))
-    check_picture(black, request_of(), SETTINGS, True, None)
-    with pytest.raises(StudyError, match="all black"):
-        check_picture(black, request_of(), SETTINGS, False, None)
+    assert one_value(black, flagged=True) is None
+    assert one_value(black, flagged=False) == "came out all black"
 
 
 # What is asked
@@ -159,7 +162,7 @@ def test_what_a_safety_checker_blacked_out_is_black(request_of, capsys):
 
 def test_a_negative_prompt_is_refused_where_none_is_taken(draw, model, tmp_path, monkeypatch):
     folder = latent_consistency(model, tmp_path / "lcm")
-    monkeypatch.setattr(pipeline_module, "load_part", None)  # before the weights are loaded
+    monkeypatch.setattr(loading, "load_part", None)  # before the weights are loaded
     assert draw(folder, negative=True).startswith(
         "generator.model: LatentConsistencyModelPipeline takes no negative_prompt; leave it out"
     )
@@ -184,13 +187,11 @@ def test_a_pipeline_of_other_tasks_is_refused():
 
 def test_a_size_that_was_rounded_is_a_sentence(request_of):
     picture = Image.new("RGB", (32, 40))
-    check_picture(
-        Image.effect_noise((32, 40), 50).convert("RGB"), request_of(), SETTINGS | {"height": 40}, False, None
-    )
+    check_size(picture, SETTINGS | {"height": 40}, None)
     with pytest.raises(
         StudyError, match="generator.height is 44, and NoneType made an image of 32 × 40 pixels"
     ):
-        check_picture(picture, request_of(), SETTINGS | {"height": 44}, False, None)
+        check_size(picture, SETTINGS | {"height": 44}, None)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_classes_of_other_libraries_are_refused(draw, model, changes, monkeypatc
     write(model / "model_index.json", **changes)
     with pytest.raises(StudyError, match="code of a model's own is not run"):
         classes_of(model)
-    monkeypatch.setattr(pipeline_module, "load_part", None)
+    monkeypatch.setattr(loading, "load_part", None)
     assert "code of a model's own is not run" in draw(model)
 
 
@@ -253,9 +254,7 @@ def test_what_planning_refuses_is_refused_before_loading(draw, model, tmp_path, 
     write(model / "model_index.json", _class_name=["mine", "Pipeline"])
     assert "runs no code" in draw(model)
     assert not (tmp_path / "PWNED").exists()
-    import diffusers
-
-    monkeypatch.setattr(diffusers.DiffusionPipeline, "download", lambda *_, **__: str(model))
+    monkeypatch.setattr(loading, "cached_folder", lambda *_: model)
     assert "runs no code" in draw("some/model", revision="main")
     assert not (tmp_path / "PWNED").exists()
 

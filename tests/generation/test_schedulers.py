@@ -128,7 +128,7 @@ def test_a_consistency_pipeline_keeps_its_scheduler(tiny_model, tmp_path):
     folder = latent_consistency(tiny_model, tmp_path / "lcm")
     request = Request(tmp_path / "forest_1.png", {"prompt": "a forest", "seed": 1})
     with pytest.raises(StudyError, match="samples with LCMScheduler alone"):
-        make([request], SETTINGS | {"model": str(folder), "scheduler": {"name": "DDIMScheduler"}}, False)
+        make([request], SETTINGS | {"model": str(folder), "scheduler": {"name": "DDIMScheduler"}}, [])
     assert not request.path.exists()
 
 
@@ -136,7 +136,7 @@ def test_a_consistency_pipeline_keeps_its_scheduler(tiny_model, tmp_path):
 def test_it_samples_as_a_plain_script_does(tiny_model, tmp_path, chosen):
     request = Request(tmp_path / "forest_1.png", {"prompt": "a forest", "seed": 11})
     read = read_scheduler(chosen)
-    make([request], SETTINGS | {"model": str(tiny_model), "scheduler": read}, False)
+    make([request], SETTINGS | {"model": str(tiny_model), "scheduler": read}, [])
 
     torch.set_num_threads(1)
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(tiny_model)

@@ -46,7 +46,7 @@ def test_time_and_disk_grow_with_the_images(load):
 
 def test_memory_grows_with_the_model_and_the_images_at_once(load):
     study = load()
-    hub = dataclasses.replace(study.generators[""], model="some/model", is_folder=False)
+    hub = dataclasses.replace(study.generators[""], model="some/model", revision="main", is_folder=False)
     of_the_hub = dataclasses.replace(study, generators={"": hub})
     needs = generate_needs(study, "prompts", gpu=0)["mem_mb"]
     assert needs < generate_needs(load(micro_batch=64), "prompts", gpu=0)["mem_mb"]
@@ -56,7 +56,7 @@ def test_memory_grows_with_the_model_and_the_images_at_once(load):
 def test_stable_diffusion_takes_less_time_on_a_gpu(load):
     study = load(900)
     hub = dataclasses.replace(
-        study.generators[""], model="some/model", is_folder=False, width=512, height=512
+        study.generators[""], model="some/model", revision="main", is_folder=False, width=512, height=512
     )
     study = dataclasses.replace(study, generators={"": hub})
     on_gpu, on_cpu = (generate_needs(study, "prompts", gpu)["runtime"] for gpu in (1, 0))

@@ -32,7 +32,7 @@ ENVS = sorted([*WORKFLOW.glob("envs/*.yaml"), *WORKFLOW.glob("training/envs/*.ya
 CHANNEL = "conda-forge"
 SUBDIR = "linux-64"
 # Where conda-forge calls a package otherwise than PyPI.
-PYPI_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
+PYPI_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch", "huggingface_hub": "huggingface-hub"}
 CONDA_NAMES = {pypi: conda for conda, pypi in PYPI_NAMES.items()}
 
 # As recipe/scripts/activate.sh of conda-forge's julia-feedstock has it.

@@ -22,7 +22,7 @@ from promptflux.runtime.code import reached
 from promptflux.study.engines import ENGINES
 
 # Where a package is called otherwise by its import.
-IMPORT_NAMES = {"PIL": "pillow", "yaml": "pyyaml"}
+IMPORT_NAMES = {"PIL": "pillow", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
 # The two workflows, each with rules, scripts and envs of its own.
 HOUSES = (WORKFLOW, WORKFLOW / "training")
 ENVS = [path for path in conda_channel.ENVS if path.stem != "julia"]

@@ -1,5 +1,6 @@
 """The words of a prompt that say nothing to a model: cut off because its context is full, or never learnt."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,8 @@ from typing import Any
 
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, shown
+
+MOST_TOKENS = 100_000  # that a text encoder reads
 
 # Small words that carry no picture; nobody needs to hear that a model never learnt them.
 SMALL_WORDS = set(
@@ -24,22 +27,69 @@ WEIGHTING = re.compile(
 )
 
 
-def cut_off(prompt: str, tokenizer: Any, length: int) -> str:
-    """The end of `prompt` that lies beyond `length` tokens, the start and end token included.
+# How many tokens of a prompt the encoders beside CLIP (T5, Gemma, ...) read: the default of `max_sequence_length` of
+# diffusers' pipelines, which planning does not import.
+LENGTHS = {
+    "AuraFlowPipeline": 256,
+    "ChromaPipeline": 512,
+    "CogView4Pipeline": 1024,
+    "FluxPipeline": 512,
+    "Lumina2Pipeline": 256,
+    "PixArtAlphaPipeline": 120,
+    "PixArtSigmaPipeline": 300,
+    "SanaPipeline": 300,
+    "StableDiffusion3Pipeline": 256,
+}
+
+
+def cut_off(prompt: str, tokenizer: Any, length: int, special: int = 2) -> str:
+    """The end of `prompt` that lies beyond `length` tokens, of which `special` are no words: the start and end token.
 
     tokenizer: a `tokenizers.Tokenizer`. Returns "" for a prompt that fits.
     """
     tokenizer.no_truncation()
     tokenizer.no_padding()
     spans = tokenizer.encode(prompt, add_special_tokens=False).offsets
-    kept = length - 2
+    kept = length - special
     return prompt[spans[kept][0] :].strip() if len(spans) > kept else ""
 
 
-def cut_off_warning(prompt: str, rest: str) -> str:
-    """A sentence that names the words cut off, at most 200 characters of them."""
+def cut_off_warning(prompt: str, rest: str, encoder: str = "the model", negative: bool = False) -> str:
+    """A sentence that names the words cut off, at most 200 characters of them. encoder: what does not see them."""
     shown = rest if len(rest) <= 200 else f"{rest[:200]}... ({len(rest)} characters)"
-    return f"warning: the prompt {prompt[:40]!r}... is too long for the model; it does not see: {shown!r}"
+    kind = "negative prompt" if negative else "prompt"
+    return f"warning: the {kind} {prompt[:40]!r}... is too long for {encoder}; it does not see: {shown!r}"
+
+
+def cut_off_warnings(pipeline: Any, recipes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A warning for each prompt, also each negative one, and each text encoder of a loaded pipeline that does not see all of it."""
+    longest = inspect.signature(pipeline.__call__).parameters.get("max_sequence_length")
+    components = getattr(pipeline, "components", {})
+    tokenizers = {
+        name: part
+        for name, part in components.items()
+        if name.startswith("tokenizer") and getattr(part, "backend_tokenizer", None) is not None
+    }
+    texts = {(recipe["prompt"], False): None for recipe in recipes}
+    texts |= {(recipe["negative_prompt"], True): None for recipe in recipes if "negative_prompt" in recipe}
+    found = []
+    for name, tokenizer in tokenizers.items():
+        length = tokenizer.model_max_length
+        if longest is not None and not type(tokenizer).__name__.startswith("CLIP"):
+            length = longest.default
+        if not isinstance(length, int) or length > MOST_TOKENS:
+            continue  # transformers writes 1e30 for "no limit"
+        encoder = type(components.get(name.replace("tokenizer", "text_encoder"))).__name__
+        title = f"{encoder}, which reads {length} tokens" if len(tokenizers) > 1 else "the model"
+        special = tokenizer.num_special_tokens_to_add()
+        for text, negative in texts:
+            try:
+                rest = cut_off(text, tokenizer.backend_tokenizer, length, special)
+            except Exception as error:  # a tokenizer of the model's own making
+                raise StudyError(f"generator.model: its {name} fails: {shown(str(error), 200)}.") from None
+            if rest:
+                found.append(cut_off_warning(text, rest, title, negative))
+    return list(dict.fromkeys(found))
 
 
 def words(text: str) -> list[str]:
@@ -67,23 +117,41 @@ def unknown_words_warning(model: str, unknown: list[str]) -> str:
 
 
 def context_warnings(model_folder: str | Path, prompts: Mapping[str, str]) -> list[str]:
-    """A warning for each prompt (name -> text) that is too long for a diffusers folder's model.
+    """A warning for each prompt (name -> text) and each text encoder of a diffusers folder that does not see all of it.
 
     Empty where that cannot be told without loading the model (no tokenizer.json, or no
     tokenizers package in the environment that plans).
     """
-    folder = Path(model_folder) / "tokenizer"
-    try:
-        from tokenizers import Tokenizer
+    found = []
+    folders = sorted(Path(model_folder).glob("tokenizer*"))
+    for folder in folders:
+        try:
+            from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        length = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))[
-            "model_max_length"
-        ]
-        ends = {name: cut_off(prompt, tokenizer, int(length)) for name, prompt in prompts.items()}
-    except Exception:  # tokenizers raises a bare Exception for a missing or damaged file
-        return []
-    return [cut_off_warning(prompts[name], rest) for name, rest in ends.items() if rest]
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            length, special, encoder = _reads(Path(model_folder), folder)
+            ends = {name: cut_off(prompt, tokenizer, length, special) for name, prompt in prompts.items()}
+        except Exception:  # tokenizers raises a bare Exception for a missing or damaged file
+            continue
+        title = f"{encoder}, which reads {length} tokens" if len(folders) > 1 else "the model"
+        found += [cut_off_warning(prompts[name], rest, title) for name, rest in ends.items() if rest]
+    return list(dict.fromkeys(found))
+
+
+def _reads(model_folder: Path, tokenizer: Path) -> tuple[int, int, str]:
+    """How many tokens the encoder of a tokenizer reads, how many of them are no words, and its class.
+
+    Raises KeyError or ValueError where it is not known.
+    """
+    config = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
+    try:
+        index = json.loads((model_folder / "model_index.json").read_text(encoding="utf-8"))
+    except OSError:
+        index = {}
+    encoder = index.get(tokenizer.name.replace("tokenizer", "text_encoder"), [None, "CLIPTextModel"])[1]
+    if encoder.startswith("CLIP"):
+        return int(config["model_max_length"]), 2, encoder
+    return LENGTHS[index["_class_name"]], 1, encoder
 
 
 def weighting(prompt: str) -> list[str]:

@@ -1,15 +1,13 @@
 """What is wrong with a diffusion model's folder, told from its configs and the headers of its weights alone."""
 
-import json
 import re
-import struct
 from collections.abc import Callable, Iterator, Mapping
-from math import prod
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from promptflux.errors import StudyError, printable, shown
 from promptflux.generation.model_folder import model_files, native_size, read_object, size_multiple
+from promptflux.generation.safetensors_header import read_header
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 LIBRARY = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
@@ -29,12 +27,6 @@ VOCABULARIES = (
     {"sentencepiece.bpe.model"},
 )
 LARGEST = 10**8  # no setting of a network is a number above it; as a size it would take gigabytes
-LARGEST_HEADER = 50_000_000  # bytes; that of FLUX.1 takes 0.1 million
-BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
-    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-    "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64,
-}  # fmt: skip
 
 
 def folder_problems(folder: Path, settings: Mapping) -> list[str]:
@@ -61,10 +53,20 @@ def folder_problems(folder: Path, settings: Mapping) -> list[str]:
     for part, (_library, class_name) in parts_of(index).items():
         found += _said_all(_part_problems, folder / part, class_name)
     found += _class_problems(folder, index)
+    found += _variant_problems(folder, index, settings["variant"])
     if (folder / "words.txt").is_file():
         found += _said(_text, folder / "words.txt")
     found = list(dict.fromkeys(found))
     return found or _said_all(_size_problems, folder, settings)
+
+
+def index_problems(folder: Path) -> list[str]:
+    """What is wrong with model_index.json alone; the folder may be without weights."""
+    try:
+        index = read_object(folder / "model_index.json")
+    except StudyError as error:
+        return list(error.args)
+    return [*_index_problems(folder, index)] or [*_class_problems(folder, index)]
 
 
 def parts_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -176,6 +178,26 @@ def _part_problems(part: Path, class_name: str) -> Iterator[str]:
         yield from _tokenizer_problems(part)
 
 
+def _variant_problems(folder: Path, index: Mapping[str, Any], variant: str | None) -> Iterator[str]:
+    """Whether there are weights of the variant that is asked for, or, if none is, of no variant."""
+    variants: set[str] = set()
+    for part in parts_of(index):
+        # model.fp16.safetensors, model.fp16-00001-of-00002.safetensors, model-00001-of-00002.safetensors
+        names = [path.name for path in (folder / part).glob("*.safetensors")]
+        there = {re.sub(r"-\d{5}-of-\d{5}$", "", name.split(".")[1]) for name in names if name.count(".") > 1}
+        variants |= there
+        if variant is None and names and all(name.count(".") > 1 for name in names):
+            yield (
+                f"{printable(folder / part)} has weights of the variant {' and '.join(sorted(there))} alone; "
+                f"set generator.variant to {min(there)}."
+            )
+    if variant is not None and variant not in variants:
+        yield (
+            f"config.yaml: generator.variant is {shown(variant)}, and {printable(folder)} has no weights of it; "
+            f"{'it has ' + ', '.join(sorted(variants)) if variants else 'set it to null'}."
+        )
+
+
 def _shard_problems(path: Path) -> Iterator[str]:
     files = read_object(path).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
@@ -236,63 +258,3 @@ def _size_problems(folder: Path, settings: Mapping) -> Iterator[str]:
                 f"config.yaml: generator.{side} is {settings[side]}; "
                 f"{folder} can only make multiples of {factor} pixels."
             )
-
-
-def read_header(path: Path) -> dict[str, dict]:
-    """The tensors of a .safetensors file by name, each with its dtype, shape and data_offsets.
-
-    Reads the header only. Raises StudyError if it does not describe the file: every byte of the data belongs to
-    one tensor, of as many bytes as its dtype and shape say (https://github.com/huggingface/safetensors).
-    """
-
-    def wrong(what: str) -> StudyError:
-        return StudyError(f"{printable(path)}: {what}; the file is damaged, get it again.")
-
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0] if size >= 8 else 0
-            if size < 8 or length > size - 8:
-                raise wrong("this is no .safetensors file, or it was cut short")
-            if length > LARGEST_HEADER:
-                raise wrong(f"its header claims {length} bytes")
-            header = json.loads(file.read(length).decode(), object_pairs_hook=_once)
-    except OSError as error:
-        raise StudyError(f"{printable(path)} cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError):
-        raise wrong("its header is not the JSON of a .safetensors file") from None
-    if not isinstance(header, dict):
-        raise wrong("its header is not the JSON of a .safetensors file")
-    header.pop("__metadata__", None)
-    spans = []
-    for name, tensor in header.items():
-        fields = tensor if isinstance(tensor, dict) else {}
-        shape, offsets = fields.get("shape"), fields.get("data_offsets")
-        bits = BITS.get(str(fields.get("dtype")))
-        if bits is None or not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-            raise wrong(f"its header says of {shown(name)} {shown(tensor)}, which is no tensor")
-        if 8 * (offsets[1] - offsets[0]) != bits * prod(shape):
-            raise wrong(
-                f"its header says that {shown(name)} has the shape {shown(shape)}, and {offsets[1] - offsets[0]} bytes"
-            )
-        spans.append((offsets[0], offsets[1]))
-    end = 0
-    for start, stop in sorted(spans):
-        if start != end:
-            raise wrong("its header leaves bytes out, or gives them to two tensors")
-        end = stop
-    if end != size - 8 - length:
-        raise wrong(f"its header describes {end} bytes of weights, and it has {size - 8 - length}")
-    return header
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return dict(pairs)
-
-
-def _are_sizes(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(
-        isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63 for size in value
-    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +129,25 @@ def _kind(value: object) -> str:
     )
 
 
+# What pipelines want of a size beside whole latents, by how their classes begin; they refuse others, or round them.
+MULTIPLES = {
+    "StableDiffusion": 8, "LatentConsistency": 8, "PixArt": 8, "Kolors": 8, "Sana": 32, "HunyuanDiT": 16, "Lumina": 16,
+    "AuraFlow": 16,
+}  # fmt: skip
+
+
 def size_multiple(folder: Path) -> int:
     """What an image's sides must be a multiple of, in pixels: one latent of the VAE, or a patch of latents.
 
     8, as of most models, where the configs do not say. Raises StudyError for a config that is malformed.
     """
-    return _pixels_of_a_latent(folder) * (2 if _packs_latents(folder) else 1)
+    path = folder / "model_index.json"
+    name = str(read_object(path).get("_class_name")) if path.is_file() else ""
+    own = next((multiple for start, multiple in MULTIPLES.items() if name.startswith(start)), 1)
+    pixels = _pixels_of_a_latent(folder)
+    if (folder / "movq" / "config.json").is_file():  # Kandinsky rounds up to so many whole latents
+        return pixels * pixels
+    return lcm(pixels * _latents_of_a_patch(folder), own)
 
 
 def native_size(folder: Path) -> tuple[int, int] | None:
@@ -162,8 +176,15 @@ BLOCKS = {"block_out_channels": -1, "encoder_block_out_channels": -1, "temperal_
 
 
 def _pixels_of_a_latent(folder: Path) -> int:
-    path = folder / "vae" / "config.json"
-    if not path.is_file():
+    path = next(
+        (
+            folder / part / "config.json"
+            for part in ("vae", "movq")
+            if (folder / part / "config.json").is_file()
+        ),
+        None,
+    )
+    if path is None:
         return 8
     config = read_object(path)
     spatial = config.get("scale_factor_spatial")
@@ -189,11 +210,16 @@ def _pixels_of_a_latent(folder: Path) -> int:
     return 8
 
 
-def _packs_latents(folder: Path) -> bool:
-    """Whether 2 × 2 latents go into the transformer as one: such pipelines round a size without an error."""
+def _latents_of_a_patch(folder: Path) -> int:
+    """How many latents of a side go into the transformer as one."""
     path = folder / "transformer" / "config.json"
-    name = read_object(path).get("_class_name") if path.is_file() else None
-    return isinstance(name, str) and name.startswith(("Flux", "Chroma", "QwenImage", "ZImage", "SD3"))
+    config = read_object(path) if path.is_file() else {}
+    name, patch = config.get("_class_name"), config.get("patch_size", 1)
+    if isinstance(name, str) and name.startswith(("Flux", "Chroma", "QwenImage", "ZImage")):
+        return 2  # which the pipeline packs itself
+    if isinstance(name, str) and name.startswith("SD3"):
+        patch = config.get("patch_size", 2)
+    return patch if _whole(patch, 1, 64) else 1
 
 
 def _whole(value: object, least: int, most: int = 10**6) -> bool:

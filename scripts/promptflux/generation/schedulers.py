@@ -136,16 +136,17 @@ def make_scheduler(chosen: Mapping[str, Any], own: Any, pipeline_class: type) ->
         raise StudyError(f"{what}, which is no scheduler of diffusers {diffusers.__version__}.")
     if problem := scheduler_problem(chosen, {**own.config, "_class_name": type(own).__name__}):
         raise StudyError(problem)
-    taken = [key for key in inspect.signature(found.__init__).parameters if key != "self"]
+    kind: Any = found
+    taken = [key for key in inspect.signature(kind.__init__).parameters if key != "self"]
     if unknown := [key for key in options if key not in taken]:
         raise StudyError(f"{what}, which takes no {', '.join(unknown)}; its options are {', '.join(taken)}.")
-    steps = inspect.signature(found.set_timesteps).parameters
+    steps = inspect.signature(kind.set_timesteps).parameters
     if "original_inference_steps" in inspect.signature(pipeline_class.__call__).parameters and (
         "original_inference_steps" not in steps
     ):
         raise StudyError(f"{what}; {pipeline_class.__name__} samples with LCMScheduler alone.")
     try:
-        return found.from_config(own.config, **options)
+        return kind.from_config(own.config, **options)
     except Exception as error:  # each scheduler refuses values in a way of its own
         text = " ".join(str(error).split())[:300].rstrip(".")
         raise StudyError(f"{what}, which cannot be made with {shown(options)}: {text}.") from None

@@ -12,14 +12,17 @@ from promptflux.images.containers import png_chunks
 TEXT_CHUNK = "promptflux"
 
 
-def write_png(path: Path, picture: Image.Image, provenance: dict) -> None:
+def write_png(path: Path, picture: Image.Image, provenance: dict, parameters: str | None = None) -> None:
     """Save `picture` with `provenance` as JSON in the text chunk `promptflux`.
 
     provenance: `recipe`, all that the image is a function of, and `made_with`, the
-    scheduler, size, device and versions of the run that made it.
+    scheduler, size, device and versions of the run that made it. parameters: the same in the words of
+    AUTOMATIC1111, in the chunk of its name.
     """
     info = PngInfo()
     info.add_itxt(TEXT_CHUNK, json.dumps(provenance, ensure_ascii=False))
+    if parameters is not None:
+        info.add_text("parameters", parameters)
     picture.save(path, pnginfo=info)
 
 

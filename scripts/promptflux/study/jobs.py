@@ -78,6 +78,7 @@ def _images(study: Study, code: Callable[[str], str], edited: Mapping[str, Seque
             "names": study.image_batches[batch],
             "request": study.request_digest(batch),
             "settings": generator.settings(),
+            "on_bad_image": study.config["on_bad_image"],
         }
         yield Job(f"generate/{batch}", asked, generator.files())
     for batch, names in study.image_batches.items():

@@ -46,7 +46,7 @@ def generate_needs(study: Study, batch: str, gpu: int) -> dict[str, int]:
 
 def model_mb(generator: Generator) -> int:
     """The size of the diffusion model's files."""
-    if not generator.is_folder:
+    if generator.revision is not None:
         return HUB_MODEL_MB
     return megabytes(sum(Path(path).stat().st_size for path in generator.files()))
 

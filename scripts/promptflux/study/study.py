@@ -16,6 +16,7 @@ from promptflux.files.checksums import read_checksums
 from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.generator import Generator, read_generator
+from promptflux.generation.init_images import init_image_problems
 from promptflux.generation.prompts import Prompt, image_names, read_prompts
 from promptflux.generation.recipe import named
 from promptflux.images.inputs import InputSpec
@@ -196,6 +197,8 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     read += list(dict.fromkeys(file for generator in generators.values() for file in generator.files()))
     read += [path for spec in classifiers.values() for path in (*spec.files, spec.weights_path)]
     found += _variables(places[-1].resolve(), [path for path in read if path])
+    for generator in generators.values():
+        found += init_image_problems(prompts, generator.init_images, generator.images_per_prompt)
     if generators:
         each = next(iter(generators.values())).images_per_prompt
         wanted = len(generators) * sum(prompt.images or each for prompt in prompts)
@@ -319,7 +322,9 @@ def _generators(config: dict, grid: Grid, folders: list[Path]) -> dict[str, Gene
     for name, variant in grid.variants.items():
         settings = laid_over(config["generator"], variant)
         try:
-            generators[name] = read_generator(settings, lambda path: find(path, folders))
+            generators[name] = read_generator(
+                settings, lambda path: find(path, folders), lambda setting: _init_images(setting, folders)
+            )
         except StudyError as error:
             for sentence in error.args:
                 found.setdefault(sentence, []).append(name)
@@ -339,6 +344,18 @@ def _listed(names: list[str], what: str) -> str:
     """The first of some names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{what}{'s' if len(names) > 1 else ''} {', '.join(names[:3])}{more}"
+
+
+def _init_images(setting: str | list[str], folders: list[Path]) -> list[Path]:
+    """The files that `generator.init_images` names, found as those of `images`."""
+    try:
+        return [image.path for image in list_images(setting, folders)]
+    except StudyError as error:
+        names = [
+            str(text).replace("config.yaml: images names", "config.yaml: generator.init_images names")
+            for text in error.args
+        ]
+        raise StudyError(*names) from None
 
 
 def _own_images(config: dict, folders: list[Path]) -> list[OwnImage]:
