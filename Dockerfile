@@ -1,6 +1,6 @@
 FROM condaforge/miniforge3:latest
 LABEL io.github.snakemake.containerized="true"
-LABEL io.github.snakemake.conda_env_hash="fdf0090e633698f5b6325b52ae609f5882e75e0c509000d9207dd29e6d78b0e9"
+LABEL io.github.snakemake.conda_env_hash="c990c9bd8a85ccd14166b6c9bf35a3b4231bdf2194082cc50af0bea9aae66408"
 # Conda environment:
 #   source: envs/figures.yaml
 #   prefix: /conda-envs/b49d7194962b83c3344366360d80a53f
@@ -67,7 +67,7 @@ RUN mkdir -p /conda-envs/241203b158fae8e8cdc3ed7d5b71f525
 COPY envs/preprocess.yaml /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml
 # Conda environment:
 #   source: envs/torch.yaml
-#   prefix: /conda-envs/b7e4905a075aee556179784bfe3090c6
+#   prefix: /conda-envs/b1a7624947a0754e891632e67732c4fb
 #   channels:
 #     - conda-forge
 #   dependencies:
@@ -75,19 +75,20 @@ COPY envs/preprocess.yaml /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environme
 #     - h5py=3.16.0
 #     - jsonschema>=4.23,<5
 #     - numpy=2.4.6
+#     - onnx>=1.17,<2
 #     - pillow>=12,<14
 #     - pyyaml>=6,<7
 #     - safetensors>=0.7,<1
 #     - pytorch=2.13.0
 #     - tqdm>=4.66,<5
-RUN mkdir -p /conda-envs/b7e4905a075aee556179784bfe3090c6
-COPY envs/torch.yaml /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml
+RUN mkdir -p /conda-envs/b1a7624947a0754e891632e67732c4fb
+COPY envs/torch.yaml /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.yaml
 
 RUN conda env create --prefix /conda-envs/b49d7194962b83c3344366360d80a53f --file /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml && \
     conda env create --prefix /conda-envs/1719272be35befad07d37bce66202569 --file /conda-envs/1719272be35befad07d37bce66202569/environment.yaml && \
     conda env create --prefix /conda-envs/2185aa0df5bc52fcf056165d9cf83549 --file /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml && \
     conda env create --prefix /conda-envs/241203b158fae8e8cdc3ed7d5b71f525 --file /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml && \
-    conda env create --prefix /conda-envs/b7e4905a075aee556179784bfe3090c6 --file /conda-envs/b7e4905a075aee556179784bfe3090c6/environment.yaml && \
+    conda env create --prefix /conda-envs/b1a7624947a0754e891632e67732c4fb --file /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.yaml && \
     conda clean --all -y
 
 # The packages of Julia, by the script that Snakemake runs after making the environment, but not for an image.

@@ -249,9 +249,8 @@ def spec_of(wildcards):
 
 
 def layers_of(wildcards):
-    """The file with the layers of a classifier, where its spec names one."""
-    path = STUDY.classifiers[wildcards.classifier].architecture
-    return users(str(path)) if path else []
+    """The files that a classifier's spec is read from beside itself: an architecture, the weights beside a model."""
+    return users([str(path) for path in STUDY.classifiers[wildcards.classifier].files[1:]])
 
 
 def weights_of(wildcards):

@@ -1,6 +1,6 @@
 """Create the model file of a classifier: its network, resolved, and the weights that its spec names.
 
-The weights come from a weights file of this project, a seed, or a PyTorch checkpoint, whose
+The weights come from a weights file of this project, a seed, an ONNX model, or a PyTorch checkpoint, whose
 parameters are found by the spec's `rename`, or else by kind, shape and order.
 """
 
@@ -9,9 +9,10 @@ import torch
 
 from promptflux.classifiers.checkpoints import from_checkpoint
 from promptflux.classifiers.kind import shape_text
+from promptflux.classifiers.models import read_model
 from promptflux.classifiers.network import Network, untrained_weights
 from promptflux.classifiers.spec import Spec, load_spec
-from promptflux.classifiers.weights import load_weights, save_model
+from promptflux.classifiers.weights import Weights, check_weights, load_weights, save_model
 from promptflux.errors import StudyError
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.runtime.job import note
@@ -30,9 +31,7 @@ def main(*, spec: str, weights: str | None = None, model: str, architecture: str
         note(f"{loaded.name}: untrained weights from the seed {loaded.weights['seed']}")
     else:
         check_digest(weights, loaded)
-        arrays = (
-            load_weights(weights, loaded) if "file" in loaded.weights else from_checkpoint(weights, loaded)
-        )
+        arrays = read_weights(weights, loaded)
     network = Network(loaded).load(arrays).eval()
     save_model(model, arrays, loaded)
     with whole(architecture) as partial:
@@ -40,6 +39,20 @@ def main(*, spec: str, weights: str | None = None, model: str, architecture: str
     note(
         f"{loaded.name}: {sum(array.size for array in arrays.values()):,} numbers in {len(arrays)} parameters"
     )
+
+
+def read_weights(path: str, spec: Spec) -> Weights:
+    """The weights in the file that a spec names."""
+    if "file" in spec.weights:
+        return load_weights(path, spec)
+    if "checkpoint" in spec.weights:
+        return from_checkpoint(path, spec)
+    network = read_model(spec.path, spec.weights["model"], spec.input.shape, spec.weights.get("output"))
+    for sentence in network.notes:
+        note(f"{spec.name}: {sentence}")
+    weights = network.weights(spec.layers)
+    check_weights(weights, spec, path)
+    return weights
 
 
 def check_digest(path: str, spec: Spec) -> None:

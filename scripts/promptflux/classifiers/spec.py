@@ -13,6 +13,7 @@ from promptflux.classifiers.architectures import ARCHITECTURES, SAID, find_archi
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import MOST_DEEP, Block, Kind, Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS, given_shape, layer_schemas, required
+from promptflux.classifiers.models import read_model
 from promptflux.documents import read_yaml
 from promptflux.errors import StudyError, listed, plain, shown
 from promptflux.images.inputs import InputSpec
@@ -28,14 +29,16 @@ SCHEMA = Schema("classifier", layer_schemas())
 class Spec(Description):
     """A classifier spec, read and checked.
 
-    about: a sentence. weights: the mapping of the file. architecture: the file that its layers come from, if it is
-    another. modules: of a layer, by its name, the names that its module may have in a checkpoint.
+    about: a sentence. weights: the mapping of the file, or {model} with the ONNX file that layers and weights come from.
+    architecture: the file that its layers come from, if it is another. modules: of a layer, by its name, the names that
+    its module may have in a checkpoint. beside: the files beside the model that hold its weights.
     """
 
     about: str
     weights: Mapping
     architecture: Path | None = None
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    beside: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -43,27 +46,31 @@ class Spec(Description):
 
     @property
     def files(self) -> list[Path]:
-        """The files that the spec was read from, without the weights."""
-        return [self.path, *([self.architecture] if self.architecture else [])]
+        """The files that the spec was read from, without that of its weights."""
+        return [self.path, *([self.architecture] if self.architecture else []), *self.beside]
 
     @property
     def weights_path(self) -> Path | None:
         """The file that the weights come from; None if they come from a seed."""
-        source = self.weights.get("file") or self.weights.get("checkpoint")
+        source = next(
+            (self.weights[key] for key in ("file", "checkpoint", "model") if key in self.weights), None
+        )
         return self.path.parent / source if source else None
 
 
-def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
+def load_spec(path: str | Path, *, weights_exist: bool = True, value: Mapping | None = None) -> Spec:
     """Read `path` and check it: the keys and values, that each layer fits the one before, the labels.
 
-    weights_exist: also check that the weights' file is there (False for who is to make it).
-    Raises StudyError with a sentence for each problem.
+    weights_exist: also check that the weights' file is there (False for who is to make it). value: what the file is
+    going to hold, if it is not there yet. Raises StudyError with a sentence for each problem.
     """
     path = Path(path)
     where = plain(path)
-    value, architecture = _with_architecture(path, _read(path))
+    value, model, beside = _with_model(path, _read(path) if value is None else value)
+    value, architecture = _with_architecture(path, value)
     # The layers of an architecture have been checked.
-    found = _problems(value if architecture is None else {**value, "layers": ["relu"]}, where)
+    checked: dict = {"layers": ["relu"]} if architecture else {"weights": {}} if model else {}
+    found = _problems({**value, **checked}, where)
     if not CLASSIFIER_NAME.fullmatch(path.stem):
         found.append(
             f"{where}: the file's name is the classifier's, which may hold letters, digits, _ and -, "
@@ -75,7 +82,7 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
         input_spec = InputSpec.from_config(value["input"])
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from None
-    reading = _Reading(where, f" of {plain(architecture)}" if architecture else "")
+    reading = _Reading(where, f" of {plain(architecture or model)}" if architecture or model else "")
     spec = Spec(
         name=path.stem,
         source=str(path),
@@ -86,11 +93,17 @@ def load_spec(path: str | Path, *, weights_exist: bool = True) -> Spec:
         weights=value["weights"],
         architecture=architecture,
         modules=reading.modules,
+        beside=beside,
     )
     found = [*_output_problems(spec), *_size_problems(spec), *_weights_problems(spec, weights_exist)]
     if found:
         raise StudyError(*(f"{where}: {problem}" for problem in found))
     return spec
+
+
+def resolved_layers(where: str, layers: list, shape: Shape) -> tuple[Layer, ...]:
+    """Layers, as a spec has them, that take images of `shape`, (C, H, W). where: they stand, for messages."""
+    return _layers(_Reading(where), layers, shape)
 
 
 def _problems(value: Mapping, where: str) -> list[str]:
@@ -129,6 +142,28 @@ def _with_architecture(path: Path, value: Mapping) -> tuple[Mapping, Path | None
     if isinstance(value.get("labels"), list):
         merged["layers"] = with_outputs(ready["layers"], len(value["labels"]))
     return merged, file
+
+
+def _with_model(path: Path, value: Mapping) -> tuple[Mapping, Path | None, tuple[Path, ...]]:
+    """A spec with the layers of the ONNX file that it names; that file, if it names one, and the files beside it."""
+    if not isinstance(value.get("model"), str):
+        if "output" in value and "model" not in value:
+            raise StudyError(f"{plain(path)}: output is given, which only a model has.")
+        return value, None, ()
+    if twice := [key for key in ("architecture", "layers", "weights") if key in value]:
+        raise StudyError(
+            f"{plain(path)}: model and {' and '.join(twice)} are both given; a model has its layers and its weights."
+        )
+    source = {key: value[key] for key in ("model", "output") if key in value}
+    filled = {**value, "layers": ["relu"], "weights": source}
+    if found := _problems({**filled, "weights": {}}, plain(path)):
+        raise StudyError(*found)
+    network = read_model(
+        path, value["model"], InputSpec.from_config(value["input"]).shape, value.get("output")
+    )
+    file = path.parent / value["model"]
+    filled["layers"] = network.spec_layers()
+    return filled, file, tuple(map(Path, network.files[1:]))
 
 
 def _read(path: Path, typed: bool = True) -> Mapping:
@@ -295,6 +330,8 @@ def _size_problems(spec: Spec) -> list[str]:
 
 def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
     weights = spec.weights
+    if "model" in weights:
+        return []
     sources = [key for key in ("file", "seed", "checkpoint") if key in weights]
     if len(sources) != 1:
         given = " and ".join(sources) or "no source"

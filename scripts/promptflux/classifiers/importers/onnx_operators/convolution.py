@@ -1,0 +1,108 @@
+"""Convolution, and the windows that pooling has, too."""
+
+import numpy as np
+
+from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, of
+from promptflux.classifiers.importers.steps import Step, Unsupported, layer, operation
+
+
+def window(node: Node, values: Tensor, kernel: list[int]) -> dict:
+    """The settings `stride`, `padding` and `dilation` of a sliding window over maps."""
+    if len(kernel) != 2:
+        raise Unsupported(f"its kernel has {len(kernel)} dimensions, and layers are of height and width")
+    stride = node.get("strides") or [1, 1]
+    dilation = node.get("dilations") or [1, 1]
+    padding = node.get("pads") or [0, 0, 0, 0]
+    how = node.get("auto_pad", "NOTSET")
+    if how in ("SAME_UPPER", "SAME_LOWER"):
+        padding = same(values.dims[2:], kernel, stride, dilation, more_at_the_end=how == "SAME_UPPER")
+    elif how not in ("NOTSET", "VALID", ""):
+        raise Unsupported(f"its auto_pad is {how!r}")
+    elif how == "VALID":
+        padding = [0, 0, 0, 0]
+    if min(padding) < 0:
+        raise Unsupported(f"its pads are {list(padding)}, which cut something off")
+    return {
+        "kernel": [*map(int, kernel)],
+        "stride": [*map(int, stride)],
+        "padding": [*map(int, padding)],
+        "dilation": [*map(int, dilation)],
+    }
+
+
+def same(sides: tuple, kernel: list, stride: list, dilation: list, more_at_the_end: bool) -> list[int]:
+    """The pads [top, left, bottom, right] of SAME_UPPER and SAME_LOWER: a place for every `stride` pixels."""
+    before, after = [], []
+    for side, width, step, spread in zip(sides, kernel, stride, dilation, strict=True):
+        around = max((-(-side // step) - 1) * step + spread * (width - 1) + 1 - side, 0)
+        less, more = around // 2, around - around // 2
+        before.append(less if more_at_the_end else more)
+        after.append(more if more_at_the_end else less)
+    return [*before, *after]
+
+
+def unpadded(step: Step) -> tuple[Step, list[int]]:
+    """The step before a `Pad` of zeros, and its pads [top, left, bottom, right]."""
+    if step.kind == "pad" and not step.settings["value"]:
+        return step.inputs[0], step.settings["padding"]
+    return step, [0, 0, 0, 0]
+
+
+def conv(node: Node) -> list[Value]:
+    values = node.maps()
+    weight = node.needed(1, "kernel")
+    bias = node.constant(2, "bias")
+    if weight.ndim != 4:
+        raise Unsupported(f"its kernel has {weight.ndim - 2} dimensions, and layers are of height and width")
+    settings = window(node, values, list(weight.shape[2:]))
+    before, pads = unpadded(values.step)
+    settings["padding"] = [own + more for own, more in zip(settings["padding"], pads, strict=True)]
+    settings |= {"out": weight.shape[0], "groups": int(node.get("group", 1)), "bias": bias is not None}
+    parameters = {"weight": weight} | ({"bias": bias} if bias is not None else {})
+    return [of(layer("conv", before, node.said, settings, **parameters), values)]
+
+
+def pad(node: Node) -> list[Value]:
+    values = node.tensor()
+    mode = node.get("mode", "constant")
+    pads = node.integers("pads", 1)
+    if pads is None and "paddings" in node.attributes:
+        pads = list(node.attributes["paddings"])
+    value = node.get("value", 0.0)
+    if (given := node.constant(2, "value")) is not None and given.size:
+        value = given.reshape(-1)[0]
+    count = len(values.dims)
+    axes = node.constant(3, "axes")
+    if axes is not None and pads is not None:
+        spread = np.zeros(2 * count, int)
+        for place, axis in enumerate(axes):
+            spread[int(axis) % count] = pads[place]
+            spread[int(axis) % count + count] = pads[place + len(axes)]
+        pads = spread.tolist()
+    if pads is None or len(pads) != 2 * count:
+        raise Unsupported("it does not say how much it pads")
+    if not any(pads):
+        return [values]
+    if mode != "constant" or not values.axes or len(values.axes) != 4:
+        raise Unsupported(f"it pads {mode!r}; layers pad the height and width of maps with zeros")
+    ends = {axis: (int(pads[place]), int(pads[place + count])) for place, axis in enumerate(values.axes)}
+    if any(ends["n"]) or any(ends["c"]) or min(pads) < 0:
+        raise Unsupported("it pads or cuts off other than the height and width of maps")
+    (top, bottom), (left, right) = ends["h"], ends["w"]
+    before, inner = unpadded(values.step) if not value else (values.step, [0, 0, 0, 0])
+    padding = [own + more for own, more in zip([top, left, bottom, right], inner, strict=True)]
+    channels, height, width = values.step.shape
+    step = operation(
+        "pad",
+        before,
+        node.said,
+        "padding is part of a convolution or of a pooling, and none follows",
+        padding=padding,
+        value=float(value),
+    )
+    step.shape = (channels, height + top + bottom, width + left + right)
+    return [of(step, values)]
+
+
+CONV = Operator(("Conv",), conv)
+PAD = Operator(("Pad",), pad)
