@@ -8,6 +8,7 @@ PromptFlux.job(snakemake.log[1]) do
         model=snakemake.input["model"],
         output=snakemake.output["predictions"],
         layers_of=convert(Vector{String}, snakemake.params["asked"]["layers_of"]),
+        layers=convert(Vector{String}, snakemake.params["asked"]["layers"]),
         micro_batch=snakemake.params["asked"]["micro_batch"],
         kernels=snakemake.params["asked"]["kernels"],
         threads=snakemake.threads,

@@ -7,12 +7,10 @@
 #      results/figures/{classifier}/{image}/*.png, as many as `of_image` has modules (see
 #      scripts/promptflux/figures/of_image/__init__.py)
 
-from promptflux.figures.catalog import drawings
-
 for classifier, spec in STUDY.classifiers.items():
     for batch in STUDY.image_batches:
         if chosen := STUDY.chosen_in(batch):
-            needs = figures_needs(spec, len(chosen))
+            needs = figures_needs(STUDY, classifier, len(chosen))
 
             rule:
                 name:
@@ -32,7 +30,7 @@ for classifier, spec in STUDY.classifiers.items():
                             labels={"figure": drawing.title},
                         )
                         for image in chosen
-                        for drawing in drawings(spec)
+                        for drawing in STUDY.drawings_of(classifier)
                     ],
                 log:
                     RESULTS.log(f"figures/{classifier}/{batch}"),

@@ -21,6 +21,7 @@ def main(
     predictions: str,
     model: str,
     images: Sequence[str],
+    layers: Sequence[str],
     figures: Sequence[str],
     threads: int,
     style: Mapping,
@@ -28,11 +29,11 @@ def main(
     """Write the figures of `images` to `figures`, each in a folder of its own.
 
     tensors, predictions: HDF5 files of one batch, the latter of one engine and with the
-    layers of `images`. model: the classifier's model file. style: the fields of `Style`.
+    layers of `images`. model: the classifier's model file. layers: those whose feature maps are drawn. style: the fields of `Style`.
     Raises StudyError if an image, its layers or the colormap is missing.
     """
     folder = Path(figures[0]).parents[1 + images[0].count("/")]  # a variant is a folder of its own
-    draw = partial(draw_image, tensors, predictions, load_description(model), folder, Style(**style))
+    draw = partial(draw_image, tensors, predictions, load_description(model), layers, folder, Style(**style))
     workers = min(threads, len(images))
     # Only a forked process can take part: a spawned one would run the calling script once more.
     if workers > 1 and "fork" in get_all_start_methods():
@@ -44,12 +45,18 @@ def main(
 
 
 def draw_image(
-    tensors: str, predictions: str, description: Description, folder: Path, style: Style, image: str
+    tensors: str,
+    predictions: str,
+    description: Description,
+    layers: Sequence[str],
+    folder: Path,
+    style: Style,
+    image: str,
 ) -> None:
     """Write all figures of one image to `folder/{image}/`."""
-    wanted = drawings(description)
-    layers = [drawing.layer for drawing in wanted if drawing.layer]
-    subject = read_subject(tensors, predictions, description, layers, image)
+    wanted = drawings(description, layers)
+    shown = [drawing.layer for drawing in wanted if drawing.layer]
+    subject = read_subject(tensors, predictions, description, shown, image)
     for drawing in wanted:
         drawing.draw(subject, style).save(folder / image / f"{drawing.file}.png")
 

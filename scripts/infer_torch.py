@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from promptflux.classifiers.inference import check_tensors, device_name, infer, resolve
+from promptflux.classifiers.kept import asked_layers, kept_layers
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.weights import load_model, weights_digest
 from promptflux.files.predictions import write_predictions
@@ -22,12 +23,14 @@ def main(
     predictions: str,
     micro_batch: int,
     threads: int,
+    layers: Sequence[str] | str = "all",
     device: str = "auto",
 ) -> None:
-    """Write logits and probabilities of the images in `tensors`, and every layer's output for `layers_of`.
+    """Write logits and probabilities of the images in `tensors`, and what the layers give for `layers_of`.
 
     model: a model file, `results/models/{classifier}.h5`. layers_of: names of images of this
-    batch. micro_batch, threads: part of what a prediction is, as a network evaluated on one fixed
+    batch. layers: the layers that are kept whole, beside small ones, or "all". Of the others a sample
+    is kept (`promptflux.files.sample`). micro_batch, threads: part of what a prediction is, as a network evaluated on one fixed
     shape, with one count of threads, gives each row the same bits whatever the other rows hold
     and however many cores there are. device: "auto", "cpu", "cuda" or "mps". Raises
     StudyError if the tensors are not those that the classifier wants, or if the network gives
@@ -57,6 +60,7 @@ def main(
             labels=description.labels,
             layer_shapes={layer.name: layer.shape for layer in description.walk()},
             layer_images=layer_images,
+            kept=kept_layers(description, asked_layers(description, layers)),
         ) as writer:
             for start in range(0, len(batch.names), micro_batch):
                 infer(network, batch, range(start, start + micro_batch), place, writer, layer_images)

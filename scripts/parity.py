@@ -11,7 +11,7 @@ from promptflux.files.whole import whole
 from promptflux.runtime.job import note
 from promptflux.script import run
 
-COLUMNS = ("layer", "images", "shape", "max_abs_diff", "max_rel_diff", "verdict")
+COLUMNS = ("layer", "images", "shape", "compared", "max_abs_diff", "max_rel_diff", "verdict")
 
 
 def main(
@@ -28,8 +28,8 @@ def main(
 
     titles: what people call the engine and the reference. predictions, reference: their
     predictions files of the same batches. style: the fields of `Style`. The columns of the
-    table: layer, images compared, shape, largest absolute difference, that relative to the
-    layer's largest value, verdict. The last row, `label`, counts the images whose predicted
+    table: layer, images compared, shape, how many of an image's values were compared, largest absolute
+    difference, that relative to the layer's largest value, verdict. The last row, `label`, counts the images whose predicted
     label differs. Raises StudyError after writing both if a probability differs by more than 1e-4,
     a layer by more than 1e-5 of its largest value, or a label; the table is then in the log, too.
     """

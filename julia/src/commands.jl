@@ -1,11 +1,11 @@
 # What the scripts beside src/ do, one function each.
 
 """
-    infer(; tensors, model, output, layers_of = [], micro_batch, kernels, device = "auto", threads)
+    infer(; tensors, model, output, layers_of = [], layers = nothing, micro_batch, kernels, device = "auto", threads)
 
-Write the predictions of the classifier `model` (a model file) for the images in `tensors`, and every
-layer's output, by Flux's own chain, for those named in `layers_of`. `micro_batch` images run
-together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
+Write the predictions of the classifier `model` (a model file) for the images in `tensors`, and what the
+layers give, by Flux's own chain, for those named in `layers_of`: all of it for the `layers` named (`nothing`: for
+all) and for small ones, of the others a sample. `micro_batch` images run together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
 for logits by Flux's chain; `device` is `"auto"`, `"cpu"` or `"gpu"`.
 """
 function infer(;
@@ -13,6 +13,7 @@ function infer(;
     model,
     output,
     layers_of=String[],
+    layers=nothing,
     micro_batch,
     kernels,
     device="auto",
@@ -37,7 +38,8 @@ function infer(;
         isempty(unknown) ||
             throw(StudyError("$tensors: feature maps are asked of $(join(unknown, ", ")), which is not in this batch."))
         layer_images = filter(in(layers_of), names)
-        with_predictions(output, description, names, layer_images, attributes) do datasets
+        asked = something(layers, [layer.name for layer in walk(description)])
+        with_predictions(output, description, names, layer_images, asked, attributes) do datasets
             for batch in Iterators.partition(eachindex(names), micro_batch)
                 part = images[:, :, :, batch]
                 logits = predict(logits_of, part)
@@ -65,15 +67,20 @@ end
 
 "Write what every layer of Flux's chain gives for the rows `kept` of the micro-batch `images`."
 function keep_layers!(datasets, network, images, kept, names, layer_images, micro_batch, device)
-    outputs = layer_outputs(network, device(filled(images, axes(images, 4), micro_batch)))
-    for (dataset, output) in zip(datasets, outputs)
-        values = cpu_device()(output)
+    values = device(filled(images, axes(images, 4), micro_batch))
+    run!(network.description.layers, network.chain, values) do layer, output
+        dataset, output = datasets[layer.name], cpu_device()(output)
+        places = is_sample(dataset, layer) ? sample_places(prod(layer.outsize)) : Colon()
         for row in kept
             index = findfirst(==(names[row]), layer_images)
-            dataset[ntuple(_ -> :, ndims(values) - 1)..., index] = Array(selectdim(values, ndims(values), row))
+            image = selectdim(output, ndims(output), row)
+            dataset[ntuple(_ -> :, ndims(dataset) - 1)..., index] =
+                places isa Colon ? Array(image) : image[places]
         end
     end
 end
+
+is_sample(dataset, layer) = size(dataset)[1:end-1] != layer.outsize
 
 "Call `f` with the garbage collector off: its first collection takes as long as reading a model."
 function without_collection(f)

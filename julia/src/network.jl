@@ -46,10 +46,14 @@ end
 "The layers of the chain; a block is one."
 top_layers(network::Network) = Any[network.chain.layers...]
 
-(network::Network)(images) = logits(network, layer_outputs(network, images))
+function (network::Network)(images)
+    layers = top_layers(network)
+    return Flux.flatten(foldl((values, layer) -> layer(values), layers[1:before_softmax(network)]; init=images))
+end
 
-"The output before the softmax, which can only be the last layer, as K × N."
-logits(network::Network, outputs) = Flux.flatten(outputs[end-(last(network.description.layers).kind==:softmax)])
+"How many layers of the chain come before the softmax, which can only be the last."
+before_softmax(network::Network) =
+    length(network.description.layers) - (last(network.description.layers).kind == :softmax)
 
 """
     layer_outputs(network, images)

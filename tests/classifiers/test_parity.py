@@ -88,12 +88,20 @@ def engines(tmp_path):
 def test_equal_engines_pass(engines):
     engines.compare(engines.run("flux.h5"))
     table = engines.table()
-    assert table.pop("layer") == ["layer", "images", "shape", "max_abs_diff", "max_rel_diff", "verdict"]
+    assert table.pop("layer") == [
+        "layer",
+        "images",
+        "shape",
+        "compared",
+        "max_abs_diff",
+        "max_rel_diff",
+        "verdict",
+    ]
     assert list(table) == [layer.name for layer in engines.spec.layers] + ["logits", "probabilities", "label"]
-    assert {row[5] for row in table.values()} == {"ok"}
-    assert table["conv1"] == ["conv1", "2", "4×10×10", "0.000e+00", "0.000e+00", "ok"]
+    assert {row[6] for row in table.values()} == {"ok"}
+    assert table["conv1"] == ["conv1", "2", "4×10×10", "all", "0.000e+00", "0.000e+00", "ok"]
     assert table["probabilities"][1] == "20"
-    assert table["label"] == ["label", "20", "", "0", "", "ok"]
+    assert table["label"] == ["label", "20", "", "", "0", "", "ok"]
     with Image.open(engines.folder / "parity.png") as figure:
         assert figure.width > 800
 
@@ -105,9 +113,9 @@ def test_differences_of_rounding_pass(engines):
             dataset[...] = dataset[()] * (1 + 1e-6)
     engines.compare(flux)
     row = engines.table()["conv2"]
-    assert 5e-7 < float(row[4]) < 2e-6
-    assert float(row[3]) == pytest.approx(
-        float(row[4]) * np.abs(h5py.File(flux)["layers/conv2"][()]).max(), rel=0.01
+    assert 5e-7 < float(row[5]) < 2e-6
+    assert float(row[4]) == pytest.approx(
+        float(row[5]) * np.abs(h5py.File(flux)["layers/conv2"][()]).max(), rel=0.01
     )
 
 
@@ -123,7 +131,7 @@ def test_the_bound_of_a_layer(engines):
         else:
             with pytest.raises(StudyError, match="conv2 differs by 1.2e-05 of its largest value"):
                 engines.compare(flux)
-        verdicts = {name: row[5] for name, row in engines.table().items()}
+        verdicts = {name: row[6] for name, row in engines.table().items()}
         assert verdicts["conv2"] == verdict
         assert verdicts["conv1"] == verdicts["flatten1"] == verdicts["probabilities"] == "ok"
 
@@ -177,7 +185,7 @@ def test_a_planted_fault_is_caught_and_located(engines, fault, capsys):
     assert f"The first layer to differ is {first}:" in message
     assert hint in message
     table = engines.table()
-    assert table[first][5] == "FAIL"
+    assert table[first][6] == "FAIL"
     log = capsys.readouterr().err
     assert all("\t".join(row) in log for row in table.values())
     with Image.open(engines.folder / "parity.png") as figure:
@@ -202,7 +210,7 @@ def test_values_that_are_not_finite_fail(engines, dataset, value):
         file[dataset][0] = value
     with pytest.raises(StudyError):
         engines.compare(flux)
-    assert engines.table()[dataset.split("/")[-1]][3:] == ["inf", "inf", "FAIL"]
+    assert engines.table()[dataset.split("/")[-1]][4:] == ["inf", "inf", "FAIL"]
 
 
 def test_the_bound_of_a_probability(engines):
@@ -226,13 +234,13 @@ def test_another_label_fails(engines):
         file["logits"][...] = logits
     with pytest.raises(StudyError, match=r"1 of 20 images have another label \(image_4\)"):
         engines.compare(flux)
-    assert engines.table()["label"][3:] == ["1", "", "FAIL"]
+    assert engines.table()["label"][4:] == ["1", "", "FAIL"]
 
 
 def test_without_layers_the_probabilities_still_count(engines):
     torch = engines.run("torch.h5", layers_of=[])
     engines.compare(engines.run("flux.h5", layers_of=[]), torch)
-    assert engines.table()["conv1"] == ["conv1", "0", "", "", "", "not compared"]
+    assert engines.table()["conv1"] == ["conv1", "0", "4×10×10", "", "", "", "not compared"]
     with pytest.raises(StudyError, match=r"figures\.images"):
         engines.compare(engines.run("flux.h5", layers_of=[], images=engines.images / 255), torch)
 
@@ -252,7 +260,7 @@ def test_fast_kernels_have_a_row_of_their_own(engines):
     engines.compare(with_fast_kernels(engines.run("flux.h5"), apart=1e-6))
     table = engines.table()
     assert list(table)[-4:] == ["fast kernels", "logits", "probabilities", "label"]
-    layer, images, shape, _, rel_diff, verdict = table["fast kernels"]
+    layer, images, shape, _, _, rel_diff, verdict = table["fast kernels"]
     assert (layer, images, shape, verdict) == ("fast kernels", "2", "3", "ok")
     assert float(rel_diff) == pytest.approx(1e-6, rel=0.3)
 
@@ -263,8 +271,8 @@ def test_fast_kernels_that_differ_from_the_layers_fail(engines):
         StudyError, match="its fast kernels differ from its own layers by .*flux_kernels to plain"
     ):
         engines.compare(flux)
-    assert engines.table()["fast kernels"][5] == "FAIL"
-    assert {engines.table()[name][5] for name in ("conv1", "dense2", "softmax1")} == {"ok"}
+    assert engines.table()["fast kernels"][6] == "FAIL"
+    assert {engines.table()[name][6] for name in ("conv1", "dense2", "softmax1")} == {"ok"}
 
 
 def test_a_layer_that_differs_is_named_before_the_fast_kernels(engines):
@@ -276,7 +284,7 @@ def test_a_layer_that_differs_is_named_before_the_fast_kernels(engines):
 def test_fast_kernels_without_kept_layers_are_not_compared(engines):
     torch = engines.run("torch.h5", layers_of=[])
     engines.compare(with_fast_kernels(engines.run("flux.h5", layers_of=[])), torch)
-    assert engines.table()["fast kernels"][1:] == ["0", "3", "", "", "not compared"]
+    assert engines.table()["fast kernels"][1:] == ["0", "3", "", "", "", "not compared"]
 
 
 def test_several_batches_are_taken_together(engines):
@@ -309,7 +317,9 @@ def test_a_layer_of_another_shape(engines):
         transposed = file["layers/conv1"][:, :, :, :9]
         del file["layers/conv1"]
         file["layers/conv1"] = transposed
-    with pytest.raises(StudyError, match="conv1 has the shape 2×4×10×9; 2×4×10×10 is right"):
+    with pytest.raises(
+        StudyError, match="layers/conv1 is of the shape 2×4×10×9, and of the shape 2×4×10×10 in"
+    ):
         engines.compare(flux)
 
 

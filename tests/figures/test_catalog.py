@@ -11,9 +11,10 @@ from support.drawn_study import CLASSIFIER, STYLE, classify, files_of_figures, h
 from support.specs import write_spec
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers.kept import asked_layers
 from promptflux.classifiers.spec import load_spec
 from promptflux.figures.catalog import FIGURES, drawings
-from promptflux.report.sections import figures_of
+from promptflux.paths import HERE
 from promptflux.runtime.code import python_digest
 
 MEAN = '''\
@@ -41,12 +42,15 @@ PLAN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from promptflux.classifiers.spec import load_spec
-from promptflux.report.sections import figures_of
+from promptflux.classifiers.kept import asked_layers
 from promptflux.figures.catalog import drawings
+from promptflux.paths import HERE
 
 spec = load_spec(sys.argv[2])
-drawn = {drawing.file: [drawing.title, drawing.caption, drawing.layer] for drawing in drawings(spec)}
-print(json.dumps({"files": figures_of(spec, "x"), "drawn": drawn, "modules": sorted(sys.modules)}))
+found = drawings(spec, asked_layers(spec, "all"))
+drawn = {drawing.file: [drawing.title, drawing.caption, drawing.layer] for drawing in found}
+print(json.dumps({"files": [HERE.figure(spec.name, "x", drawing.file) for drawing in found], "drawn": drawn,
+                  "modules": sorted(sys.modules)}))
 """
 DRAW = """
 import json, sys
@@ -74,7 +78,8 @@ def house(tmp_path) -> Path:
 
 def test_the_figures_stand_where_they_always_did(tmp_path):
     spec = load_spec(write_spec(tmp_path))
-    assert figures_of(spec, "forest_1") == [
+    names = [drawing.file for drawing in drawings(spec, asked_layers(spec, 8))]
+    assert [HERE.figure(spec.name, "forest_1", name) for name in names] == [
         f"results/figures/small/forest_1/{name}.png"
         for name in (
             "loaded_image_verification",
@@ -88,9 +93,9 @@ def test_the_figures_stand_where_they_always_did(tmp_path):
 
 def test_every_figure_says_how_to_read_it(tmp_path):
     spec = load_spec(write_spec(tmp_path))
-    for drawing in drawings(spec):
+    for drawing in drawings(spec, asked_layers(spec, "all")):
         assert len(drawing.caption) > 60 and "{" not in drawing.caption + drawing.title + drawing.file
-    assert "convolution 2:" in drawings(spec)[3].caption
+    assert "convolution 2:" in drawings(spec, asked_layers(spec, "all"))[3].caption
     assert len({figure.place for figure in FIGURES}) == len(FIGURES)
 
 

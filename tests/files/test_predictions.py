@@ -14,6 +14,7 @@ def batch(path, names, logits, probabilities, labels=("forest", "city")):
         "labels": labels,
         "layer_shapes": {},
         "layer_images": [],
+        "kept": {},
     }
     with write_predictions(path, **content) as writer:
         writer.logits[:] = logits

@@ -40,8 +40,7 @@ def test_time_and_disk_grow_with_the_images(load):
         small, large = needs(few), needs(many)
         assert small["runtime"] < large["runtime"] and small["disk_mb"] < large["disk_mb"]
         assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
-    spec = few.classifiers["cnn224"]
-    assert figures_needs(spec, 3)["runtime"] < figures_needs(spec, 900)["runtime"]
+    assert figures_needs(few, "cnn224", 3)["runtime"] < figures_needs(few, "cnn224", 900)["runtime"]
 
 
 def test_memory_grows_with_the_model_and_the_images_at_once(load):

@@ -14,6 +14,7 @@ import predictions
 import preprocess
 from PIL import Image
 
+from promptflux.classifiers.kept import asked_layers
 from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.figures.catalog import drawings
 from promptflux.generation.prompts import Prompt
@@ -103,18 +104,24 @@ def spec_of(results: Results) -> Spec:
     return load_spec(Path(results.root, f"{CLASSIFIER}.yaml"))
 
 
-def files_of_figures(results: Results) -> dict[str, str]:
-    """What `figures.main` reads of what `classify` made."""
+def layers_of(results: Results) -> list[str]:
+    """The layers of the classifier, all of which are kept."""
+    return asked_layers(spec_of(results), "all")
+
+
+def files_of_figures(results: Results) -> dict:
+    """What `figures.main` reads of what `classify` made, and the layers that it draws."""
     return {
         "tensors": results.tensors(spec_of(results).input.name, "own"),
         "predictions": results.predictions(CLASSIFIER, "torch", "own"),
         "model": results.model(CLASSIFIER, ".h5"),
+        "layers": layers_of(results),
     }
 
 
 def figures_of(results: Results, image: str) -> list[str]:
     """The figures of one image, in the order of the report."""
-    names = [drawing.file for drawing in drawings(spec_of(results))]
+    names = [drawing.file for drawing in drawings(spec_of(results), layers_of(results))]
     return [results.figure(CLASSIFIER, image, name) for name in names]
 
 
@@ -200,7 +207,7 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
                 "parity": [],
                 "confusion": results.confusion_figure(CLASSIFIER),
                 "figures": [{"image": name, "paths": figures_of(results, name)} for name in drawn],
-                "captions": {drawing.file: drawing.caption for drawing in drawings(spec)},
+                "captions": {drawing.file: drawing.caption for drawing in drawings(spec, layers_of(results))},
             }
         ],
         "tensors": [results.tensors(spec.input.name, "own")],

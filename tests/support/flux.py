@@ -81,7 +81,7 @@ end
 def differences(torch: Path, flux: Path) -> dict[str, float]:
     """Of each layer, the logits and the probabilities: the largest difference, relative to the largest value."""
     with open_predictions(torch) as ours, open_predictions(flux) as theirs:
-        assert ours.layer_names == theirs.layer_names and ours.layer_images == theirs.layer_images
+        assert ours.layer_shapes == theirs.layer_shapes and ours.layer_images == theirs.layer_images
         pairs = {name: (ours.layers[name][()], theirs.layers[name][()]) for name in ours.layers}
         pairs |= {name: (getattr(ours, name), getattr(theirs, name)) for name in ("logits", "probabilities")}
         assert [a.shape for a, _ in pairs.values()] == [b.shape for _, b in pairs.values()]

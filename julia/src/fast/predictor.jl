@@ -62,14 +62,14 @@ shape gives an image the same bits whatever its neighbors are.
 struct Predictor
     network::Network
     lanes::Vector{Lane}
-    rest::Vector{Any}               # the layers after flatten
+    rest::Vector{Any}               # the layers after flatten, without a softmax
     features::Matrix{Float32}       # what flatten gives × micro_batch
 end
 
 function Predictor(network::Network; micro_batch, threads=Threads.nthreads())
     count = map_layers(network)
     features = zeros(Float32, prod(network.description.layers[count].outsize), micro_batch)
-    rest = top_layers(network)[count+1:end]
+    rest = top_layers(network)[count+1:before_softmax(network)]
     return Predictor(network, [Lane(network) for _ in 1:threads], rest, features)
 end
 
@@ -85,11 +85,8 @@ function predict(predictor::Predictor, images)
                 features[:, row] = run!(lane, images, batch[row])
             end
         end
-        outputs = Any[features]
-        for layer in rest
-            push!(outputs, layer(last(outputs)))
-        end
-        results[:, batch] = view(logits(network, outputs), :, eachindex(batch))
+        values = foldl((values, layer) -> layer(values), rest; init=features)
+        results[:, batch] = view(values, :, eachindex(batch))
     end
     return results
 end

@@ -1,7 +1,7 @@
 # Tensors in, predictions out; the other half of scripts/promptflux/files/tensors.py and predictions.py.
 
 const TENSORS_FORMAT = "promptflux tensors 2"
-const PREDICTIONS_FORMAT = "promptflux predictions 1"
+const PREDICTIONS_FORMAT = "promptflux predictions 2"
 
 """
     with_tensors(body, path, description)
@@ -43,34 +43,46 @@ function write_tensors(path, input::InputSpec, images, names)
     end
 end
 
+# The values of a large layer that stand for all; see scripts/promptflux/files/sample.py.
+const SAMPLE = 16384
+const STEP = 2654435761
+
+sample_places(count) = [i * STEP % count + 1 for i in 0:SAMPLE-1]
+
+"Whether a layer's output is kept whole: it is asked for, or small."
+is_kept(layer, asked) = layer.name in asked || prod(layer.outsize) <= SAMPLE
+
 """
-    with_predictions(body, path, description, names, layer_images, attributes)
+    with_predictions(body, path, description, names, layer_images, layers, attributes)
 
 Create a predictions file and call `body(datasets)` to fill it; it appears when `body` returns.
-`datasets` has `logits` and `probabilities`, K × N, and `layers`, a vector of datasets with
-the layers' sizes × M for the M images `layer_images`, empty if M is 0.
+`datasets` has `logits` and `probabilities`, K × N, and `layers`, by the name of a layer, datasets for the M images
+`layer_images`, empty if M is 0: the layer's size × M for the `layers` asked for and small ones, of the others a
+sample × M.
 """
-function with_predictions(body, path, description::Description, names, layer_images, attributes)
+function with_predictions(body, path, description::Description, names, layer_images, layers, attributes)
     described = walk(description)
-    layer_names = [layer.name for layer in described]
     whole(path) do partial
         h5open(partial, "w") do file
             write_text_attribute(file, "format", PREDICTIONS_FORMAT)
             for (key, value) in pairs(attributes)
                 write_text_attribute(file, string(key), value)
             end
-            write_text_attribute(file, "layer_names", "[" * join(repr.(layer_names), ", ") * "]")
             numbers(parent, name, dims) = create_dataset(parent, name, Float32, dims; obj_track_times=false)
             outputs = (length(description.labels), length(names))
             logits, probabilities = numbers(file, "logits", outputs), numbers(file, "probabilities", outputs)
             write_texts(file, "names", names)
             write_texts(file, "labels", description.labels)
             write_texts(file, "layer_images", layer_images)
-            group = create_group(file, "layers")
+            write_texts(file, "layer_names", [layer.name for layer in described])
+            write_texts(file, "layer_shapes", [times(reverse(layer.outsize)) for layer in described])
+            whole_layers, samples = create_group(file, "layers"), create_group(file, "samples")
             count = length(layer_images)
-            datasets =
-                count == 0 ? HDF5.Dataset[] :
-                [numbers(group, layer.name, (layer.outsize..., count)) for layer in described]
+            datasets = Dict{String,HDF5.Dataset}(
+                layer.name =>
+                    is_kept(layer, layers) ? numbers(whole_layers, layer.name, (layer.outsize..., count)) :
+                    numbers(samples, layer.name, (SAMPLE, count)) for layer in described if count > 0
+            )
             body((; logits, probabilities, layers=datasets))
         end
     end

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from promptflux.classifiers.kind import Layer, Shape
@@ -42,6 +43,11 @@ class Description:
         """The layers of one kind, in the network's order."""
         return [layer for layer in self.walk() if layer.kind == kind]
 
+    @property
+    def most_values(self) -> int:
+        """The most values of one image that are held at one time while the network runs layer after layer."""
+        return _most_values(self.layers, self.input.shape)
+
     def to_dict(self) -> dict[str, Any]:
         """The description as JSON knows it; what it was read from is no part of it."""
         return {
@@ -66,6 +72,17 @@ class Description:
     def digest(self) -> str:
         """A SHA-256 over the description, as 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _most_values(layers: Sequence[Layer], shape: Shape) -> int:
+    most = prod(shape)
+    for layer in layers:
+        taken, held = prod(layer.in_shape), 0
+        for branch in layer.branches:
+            most = max(most, taken + held + _most_values(branch, layer.in_shape))
+            held += prod(branch[-1].shape) if branch else 0
+        most = max(most, taken + held + prod(layer.shape))
+    return most
 
 
 def _fields(layer: Layer) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def infer(
         if not layer.startswith("softmax"):
             logits = values
         for row, index in kept.items():
-            writer.layers[layer][index] = values[row].cpu().numpy()
+            writer.keep(layer, index, values[row].cpu().numpy())
     logits = logits.flatten(1)
     probabilities = torch.softmax(logits.float(), dim=1)
     for row, name in enumerate(names):

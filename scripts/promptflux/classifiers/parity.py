@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -24,12 +25,14 @@ FAST = "fast kernels"  # the row of an engine whose logits do not come from the 
 class LayerDifference:
     """The largest difference between two engines in one layer, gathered over images.
 
-    rel_diff: relative to the layer's largest absolute value in either engine.
+    rel_diff: relative to the layer's largest absolute value in either engine. values: how many of an image's
+    were compared.
     """
 
     name: str
     shape: tuple[int, ...]
     images: int = 0
+    values: int = 0
     abs_diff: float = 0.0
     largest: float = 0.0
     verdict: str = field(default="", init=False)
@@ -42,6 +45,7 @@ class LayerDifference:
             difference = np.abs(ours.astype(np.float64) - theirs)
         finite = np.isfinite(ours) & np.isfinite(theirs)
         self.images += len(ours)
+        self.values = ours[0].size
         self.abs_diff = max(self.abs_diff, float(np.where(finite, difference, np.inf).max()))
         self.largest = max(self.largest, *(float(np.abs(x[finite]).max(initial=0)) for x in (ours, theirs)))
 
@@ -51,7 +55,14 @@ class LayerDifference:
 
     def row(self) -> list[str]:
         numbers = [f"{self.abs_diff:.3e}", f"{self.rel_diff:.3e}"] if self.images else ["", ""]
-        return [self.name, str(self.images), shape_text(self.shape), *numbers, self.verdict]
+        return [self.name, str(self.images), shape_text(self.shape), self.compared, *numbers, self.verdict]
+
+    @property
+    def compared(self) -> str:
+        """How much of an image's values was compared: all, or a sample."""
+        if not self.images:
+            return ""
+        return "all" if self.values == prod(self.shape) else f"{self.values} of {prod(self.shape)}"
 
 
 @dataclass
@@ -86,7 +97,15 @@ class Parity:
         self.probabilities.verdict = "ok" if self.probabilities.abs_diff <= PROBABILITY_FAILS else "FAIL"
 
     def rows(self) -> list[list[str]]:
-        label = ["label", str(self.images), "", str(len(self.changed)), "", "FAIL" if self.changed else "ok"]
+        label = [
+            "label",
+            str(self.images),
+            "",
+            "",
+            str(len(self.changed)),
+            "",
+            "FAIL" if self.changed else "ok",
+        ]
         return [*(part.row() for part in self.parts), label]
 
     @property
@@ -116,7 +135,7 @@ def compare(predictions: Sequence[str], reference: Sequence[str], titles: Sequen
                 labels = (len(ours.labels),)
                 parity = Parity(
                     titles=titles,
-                    layers=[LayerDifference(name, ()) for name in ours.layer_names],
+                    layers=[LayerDifference(name, shape) for name, shape in ours.layer_shapes.items()],
                     logits=LayerDifference("logits", labels),
                     probabilities=LayerDifference("probabilities", labels),
                 )
@@ -129,7 +148,7 @@ def compare(predictions: Sequence[str], reference: Sequence[str], titles: Sequen
 def add(parity: Parity, ours: Predictions, theirs: Predictions) -> None:
     """Take in a batch: `ours` of the reference, `theirs` of the engine."""
     for layer in parity.layers:
-        if layer.name in ours.layers:
+        if ours.layer_images:
             add_layer(layer, ours, theirs)
     parity.logits.add(ours.logits, theirs.logits)
     parity.probabilities.add(ours.probabilities, theirs.probabilities)
@@ -144,7 +163,7 @@ def add(parity: Parity, ours: Predictions, theirs: Predictions) -> None:
 
 def check_alike(ours: Predictions, theirs: Predictions) -> None:
     """Raise StudyError unless two predictions files are of the same images, network and labels."""
-    for what in ("names", "labels", "layer_names", "layer_images"):
+    for what in ("names", "labels", "layer_shapes", "layer_images"):
         if getattr(ours, what) != getattr(theirs, what):
             raise StudyError(f"{ours.path} and {theirs.path} differ in {what}; they are not of the same run.")
     for what in ("description_sha256", "weights_sha256"):
@@ -153,28 +172,36 @@ def check_alike(ours: Predictions, theirs: Predictions) -> None:
                 f"{theirs.path} has the {what} {theirs.attributes.get(what)}, and {ours.path} has "
                 f"{ours.attributes.get(what)}; the engines ran different networks, so make both files anew."
             )
-    shapes = [(name, ours.layers[name].shape, theirs.layers[name].shape) for name in ours.layers]
-    for name, our_shape, their_shape in shapes:
-        if our_shape != their_shape:
-            raise StudyError(
-                f"{theirs.path}: {name} has the shape {shape_text(their_shape)}; "
-                f"{shape_text(our_shape)} is right, as in {ours.path}."
+    for part in ("layers", "samples"):
+        our_shapes, their_shapes = (
+            {name: dataset.shape for name, dataset in getattr(file, part).items()} for file in (ours, theirs)
+        )
+        if our_shapes != their_shapes:
+            name = next(
+                name
+                for name in {**our_shapes, **their_shapes}
+                if our_shapes.get(name) != their_shapes.get(name)
             )
+            theirs_is, ours_is = (
+                f"of the shape {shape_text(shapes[name])}" if name in shapes else "not there"
+                for shapes in (their_shapes, our_shapes)
+            )
+            raise StudyError(f"{theirs.path}: {part}/{name} is {theirs_is}, and {ours_is} in {ours.path}.")
 
 
 def add_layer(layer: LayerDifference, ours: Predictions, theirs: Predictions) -> None:
-    """Compare a layer image by image: all images at once could fill the memory."""
-    layer.shape = ours.layers[layer.name].shape[1:]
+    """Compare a layer, or the samples of it, image by image: all images at once could fill the memory."""
+    part = "layers" if layer.name in ours.layers else "samples"
     for index in range(len(ours.layer_images)):
-        layer.add(*(engine.layers[layer.name][index : index + 1] for engine in (ours, theirs)))
+        layer.add(*(getattr(engine, part)[layer.name][index : index + 1] for engine in (ours, theirs)))
 
 
 def add_fast(fast: LayerDifference, theirs: Predictions) -> None:
     """Compare the logits of a fast path with those of the engine's own layers."""
-    *_, last = (name for name in theirs.layer_names if not name.startswith("softmax"))
+    *_, last = (name for name in theirs.layer_shapes if not name.startswith("softmax"))
     if last in theirs.layers:
         rows = [theirs.names.index(name) for name in theirs.layer_images]
-        fast.add(theirs.layers[last][:], theirs.logits[rows])
+        fast.add(theirs.layers[last][:].reshape(len(rows), -1), theirs.logits[rows])
 
 
 def complaint(parity: Parity, classifier: str) -> str:

@@ -255,7 +255,7 @@ def _layers(
         if module := given.get("module"):
             reading.modules[name] = tuple(module) if isinstance(module, list) else (module,)
             given = {key: value for key, value in given.items() if key != "module"}
-        inner: Counter = Counter()
+        inner: Counter[str] = Counter()
         branches = (
             tuple(
                 _layers(reading, branch, shape, f"{here}.{kind.name}.{part}", name, inner)

@@ -3,6 +3,7 @@
 Rules, report and jobs ask here. Reading it runs none of those modules: planning needs no matplotlib.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,8 +36,8 @@ class Figure:
     each: str
     file: str
 
-    def of(self, network: Network) -> list["Drawing"]:
-        """The figures of this kind that every image seen by `network` gets, in the order of the layers."""
+    def of(self, network: Network, layers: Sequence[str]) -> list["Drawing"]:
+        """The figures of this kind that every image seen by `network` gets, of those of `layers` that it can show."""
         if not self.each:
             return [Drawing(self.module, self.file, self.title, self.caption, "")]
         return [
@@ -48,6 +49,7 @@ class Figure:
                 layer.name,
             )
             for number, layer in enumerate(network.layers_of(self.each), start=1)
+            if layer.name in layers
         ]
 
 
@@ -93,6 +95,6 @@ def read_catalog() -> list[Figure]:
 FIGURES = read_catalog()
 
 
-def drawings(network: Network) -> list[Drawing]:
-    """The figures that every image seen by `network` gets, in the order of the report."""
-    return [drawing for figure in FIGURES for drawing in figure.of(network)]
+def drawings(network: Network, layers: Sequence[str]) -> list[Drawing]:
+    """The figures that every image seen by `network` gets, in the order of the report; layers: those that are asked for."""
+    return [drawing for figure in FIGURES for drawing in figure.of(network, layers)]

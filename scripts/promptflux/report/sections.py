@@ -4,19 +4,12 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from promptflux.classifiers.spec import Spec
-from promptflux.figures.catalog import drawings
 from promptflux.generation.prompts import Prompt
 from promptflux.paths import HERE, Results
 from promptflux.report.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
 from promptflux.study.engines import REFERENCE, Engine
 from promptflux.study.stages import STAGES, compared
 from promptflux.study.study import Study
-
-
-def figures_of(spec: Spec, image: str, results: Results = HERE) -> list[str]:
-    """The figures of one image as one classifier sees it, in the order of the report."""
-    return [results.figure(spec.name, image, drawing.file) for drawing in drawings(spec)]
 
 
 def gallery_rows(study: Study) -> list[dict[str, Any]]:
@@ -76,9 +69,15 @@ def classifier_sections(
             ],
             "confusion": results.confusion_figure(name),
             "figures": [
-                {"image": image, "paths": figures_of(spec, image, results)} for image in study.chosen
+                {
+                    "image": image,
+                    "paths": [
+                        results.figure(name, image, drawing.file) for drawing in study.drawings_of(name)
+                    ],
+                }
+                for image in study.chosen
             ],
-            "captions": {drawing.file: drawing.caption for drawing in drawings(spec)},
+            "captions": {drawing.file: drawing.caption for drawing in study.drawings_of(name)},
         }
         for name, spec in study.classifiers.items()
     ]

@@ -30,6 +30,7 @@ CONSEQUENCES = {
     "inference": "the classifiers run again, and all that follows",
     "on_bad_image": "preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
+    "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the report",
     "verify": "the comparison and the report are made again",
 }

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
+from promptflux.classifiers.kept import kept_bytes
 from promptflux.errors import StudyError
-from promptflux.figures.catalog import drawings
 from promptflux.paths import Results
 from promptflux.study.engines import Engine
 from promptflux.study.resources import image_pixels
@@ -31,11 +31,11 @@ def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
         yield PNG_PIXEL * image_pixels(study.generator_of(batch)) * len(study.image_batches[batch])
     for spec in study.inputs.values():
         yield images * prod(spec.shape) * (4 + PICTURE_PIXEL)
-    for network in study.classifiers.values():
-        layers = 4 * sum(prod(layer.shape) for layer in network.walk())
+    for name, network in study.classifiers.items():
+        layers = kept_bytes(network, study.layers[name])
         weights = 4 * sum(map(prod, network.parameters.values()))
         yield len(engines) * (len(study.chosen) * layers + weights + 8 * images * len(network.labels))
-        yield FIGURE * len(study.chosen) * len(drawings(network))
+        yield FIGURE * len(study.chosen) * len(study.drawings_of(name))
 
 
 def check_free_disk(study: Study, engines: Sequence[Engine], results: Results) -> None:

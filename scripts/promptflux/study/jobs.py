@@ -108,6 +108,7 @@ def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], 
                     "script": engine.script,
                     "code": code(engine.stage),
                     "layers_of": study.chosen_in(batch),
+                    "layers": study.layers[name],
                     "micro_batch": inference["micro_batch"],
                     "kernels": inference["flux_kernels"] if engine.name == "flux" else "plain",
                 }
@@ -129,9 +130,13 @@ def _figures(
             yield Job(f"parity/{name}/{engine.name}", asked)
         for batch in study.image_batches:
             if chosen := study.chosen_in(batch):
-                yield Job(
-                    f"figures/{name}/{batch}", {"code": code("figures"), "images": chosen, "style": style}
-                )
+                asked = {
+                    "code": code("figures"),
+                    "images": chosen,
+                    "layers": study.layers[name],
+                    "style": style,
+                }
+                yield Job(f"figures/{name}/{batch}", asked)
         told = sorted(study.prompts, key=lambda prompt: prompt.name)
         asked = {
             "code": code("confusion"),

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
-from promptflux.classifiers.spec import Spec
-from promptflux.figures.catalog import drawings
+from promptflux.classifiers.kept import kept_bytes
 from promptflux.generation.generator import Generator
 from promptflux.generation.model_folder import native_size
 from promptflux.images.containers import HEAD, MOST_PIXELS, dimensions, true_format
@@ -96,17 +95,22 @@ def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
     """The same of the job that runs a classifier on a batch, in either engine."""
     spec, images = study.classifiers[classifier], len(study.image_batches[batch])
     weights = megabytes(4 * sum(map(prod, spec.parameters.values())))
-    layers = 4 * sum(prod(layer.shape) for layer in spec.walk())
+    together = study.config["inference"]["micro_batch"] * megabytes(2 * 4 * spec.most_values)
+    # The fast kernels keep a buffer for each layer, in each thread.
+    buffers = study.config["inference"]["threads"] * megabytes(
+        4 * sum(prod(layer.shape) for layer in spec.walk())
+    )
+    kept = kept_bytes(spec, study.layers[classifier])
     return {
-        "mem_mb": TORCH_MB + 4 * weights + 16 * megabytes(2 * layers),
+        "mem_mb": TORCH_MB + 4 * weights + together + buffers,
         "runtime": 15 + images // 20,
-        "disk_mb": 10 + megabytes(layers * len(study.chosen_in(batch))) + images // 100,
+        "disk_mb": 10 + megabytes(kept * len(study.chosen_in(batch))) + images // 100,
     }
 
 
-def figures_needs(spec: Spec, images: int) -> dict[str, int]:
+def figures_needs(study: Study, classifier: str, images: int) -> dict[str, int]:
     """The same of the job that draws the figures of so many images."""
-    figures = len(drawings(spec))
+    figures = len(study.drawings_of(classifier))
     return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + images * figures // 6, "disk_mb": 10 + images * figures}
 
 

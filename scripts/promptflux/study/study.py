@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promptflux.classifiers.kept import asked_layers
 from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
+from promptflux.figures.catalog import FIGURES, Drawing, drawings
 from promptflux.files.checksums import read_checksums
 from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
@@ -43,8 +45,8 @@ class Study:
     study without variants; none without prompts. `prompt_batches`: the prompts that are made together.
     `prompts_of`: batch -> its prompts (batches of generated images only); with variants a batch is that of
     one of them, `{variant}/{prompt batch}`. `image_batches`: batch -> its image names. `own_images`: image
-    name -> its file. `chosen`: the images that get figures of their own, in order. `reference`: the run to
-    compare with, if any.
+    name -> its file. `chosen`: the images that get figures of their own, in order. `layers`: classifier -> its layers
+    whose outputs for these images are kept and drawn. `reference`: the run to compare with, if any.
     """
 
     config: dict
@@ -58,6 +60,7 @@ class Study:
     image_batches: dict[str, list[str]]
     classifiers: dict[str, Spec]
     chosen: list[str]
+    layers: dict[str, list[str]]
     reference: Path | None
 
     @property
@@ -107,6 +110,10 @@ class Study:
         """The images of a batch that get figures of their own, in the batch's order."""
         chosen = set(self.chosen)
         return [image for image in self.image_batches[batch] if image in chosen]
+
+    def drawings_of(self, classifier: str) -> list[Drawing]:
+        """The figures that each of the chosen images gets."""
+        return drawings(self.classifiers[classifier], self.layers[classifier])
 
     def lost_and_edited(
         self, results: Results, digests: Digests
@@ -242,6 +249,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         chosen=_chosen(
             [*images_of.values(), *([name] for name in by_image_name)], config["figures"]["images"]
         ),
+        layers=_layers(classifiers, config["figures"]["layers"]),
         reference=reference,
     )
 
@@ -418,6 +426,19 @@ def _check_image_names(images_of: Mapping[str, list[str]], own_images: Mapping[s
     ]
     if clashes:
         raise StudyError(*clashes)
+
+
+def _layers(classifiers: Mapping[str, Spec], wanted: int | str | list[str]) -> dict[str, list[str]]:
+    """The layers that `figures.layers` asks for of each classifier."""
+    if isinstance(wanted, list):
+        known = {layer.name for spec in classifiers.values() for layer in spec.walk()}
+        if unknown := [name for name in wanted if name not in known]:
+            raise StudyError(
+                f"config.yaml: figures.layers names {', '.join(map(shown, unknown[:5]))}, and no classifier of the "
+                f"study has such a layer; the layers are listed in results/models/{{classifier}}_architecture_torch.txt."
+            )
+    kinds = sorted({figure.each for figure in FIGURES if figure.each})
+    return {name: asked_layers(spec, wanted, kinds) for name, spec in classifiers.items()}
 
 
 def _chosen(groups: Sequence[list[str]], wanted: int | str | list[str]) -> list[str]:
