@@ -161,6 +161,7 @@ EDITS = {
     ),
     "`figures: colormap`": lambda study: study.change(figures={"colormap": "magma"}),
     "`figures: images`": lambda study: study.change(figures={"images": 3}),
+    "`figures: layers`": lambda study: study.change(figures={"layers": 0}),
     "the script of a stage (`preprocess.py`)": changed(
         "scripts/preprocess.py", "if problems and on_bad", "if len(problems) > 0 and on_bad"
     ),
