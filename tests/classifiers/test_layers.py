@@ -74,7 +74,9 @@ def test_every_activation_is_tested():
 
 
 @pytest.mark.parametrize(
-    ("layer", "function"), [*FUNCTIONS.items(), *WITH_SETTINGS], ids=lambda value: str(value)[:50]
+    ("layer", "function"),
+    [*FUNCTIONS.items(), *WITH_SETTINGS],
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_an_activation_is_that_function_alone_and_inside_of_a_layer(tmp_path, layer, function):
     maps, described, values, _ = run(tmp_path, layer)
