@@ -11,9 +11,11 @@ from PIL import Image
 from support.specs import write_spec
 
 from promptflux.classifiers.network import untrained_weights
+from promptflux.classifiers.parity import LayerDifference
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import save_model, weights_digest
 from promptflux.errors import StudyError
+from promptflux.figures.of_study.parity import NAMED, named_rows
 from promptflux.files.tensors import write_tensors
 
 LAYERS = [
@@ -330,3 +332,13 @@ def test_the_same_comparison_gives_the_same_bytes(engines):
         engines.compare(flux)
         contents.append([(engines.folder / name).read_bytes() for name in ("parity.tsv", "parity.png")])
     assert contents[0] == contents[1]
+
+
+def test_of_a_deep_network_the_first_that_fails_is_among_the_names():
+    rows = [LayerDifference(f"residual{i}.conv1", (4,), images=1) for i in range(300)]
+    for number, row in enumerate(rows):
+        row.verdict = "FAIL" if number >= 217 else "ok"
+    named = named_rows(rows)
+    assert {217, 299} <= named and 30 < len(named) <= NAMED + 2
+    assert min(abs(a - b) for a in named for b in named if a != b) >= 6, "names would stand in each other"
+    assert named_rows(rows[:40]) == set(range(40))
