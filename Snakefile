@@ -15,6 +15,7 @@ include: "rules/models.smk"
 include: "rules/infer.smk"
 include: "rules/parity.smk"
 include: "rules/figures.smk"
+include: "rules/variants.smk"
 include: "rules/report.smk"
 include: "rules/record.smk"
 

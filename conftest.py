@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.workflow import WORKFLOW, Study, start
+from support.workflow import TEMPLATE, VARIANTS, WORKFLOW, Study, start
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -123,6 +123,26 @@ def finished(made_once, tiny_model) -> Study:
 def study(finished, tmp_path) -> Study:
     """A copy of the finished study."""
     return Study(shutil.copytree(finished.folder, tmp_path / "study"))
+
+
+@pytest.fixture(scope="session")
+def finished_grid(made_once, tiny_model) -> Study:
+    """A study of two variants after a complete run, with a photograph beside its prompts; for reading only."""
+
+    def make(folder: Path) -> None:
+        study = start(folder, tiny_model)
+        study.write_prompts({"forest": TEMPLATE, "sea": "the sea"})
+        study.add_photograph()
+        study.change(variants=VARIANTS, generator={"images_per_prompt": 1})
+        study.run()
+
+    return Study(made_once("finished_grid", make))
+
+
+@pytest.fixture
+def grid(finished_grid, tmp_path) -> Study:
+    """A copy of it."""
+    return Study(shutil.copytree(finished_grid.folder, tmp_path / "grid"))
 
 
 @pytest.fixture

@@ -18,7 +18,14 @@ from promptflux.files.made import bring_up_to_date
 from promptflux.files.whole import clear_partial_files, sha256_of_text
 from promptflux.generation.context import prompt_warnings
 from promptflux.paths import Results
-from promptflux.report.sections import benchmarks, classifier_sections, files_of, gallery_rows
+from promptflux.report.sections import (
+    benchmarks,
+    classifier_sections,
+    files_of,
+    files_of_variants,
+    gallery_rows,
+    variants_section,
+)
 from promptflux.runtime.code import julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed

@@ -3,6 +3,7 @@
 # in:  the checksums of the images, the tables of predictions, the prompts table
 # out: results/manifest.sha256  the SHA-256 of each image and table, for `sha256sum --check` or `verify`
 #      results/study.json       config and prompts: what the next run says has changed
+#      results/images/metadata.jsonl  what was asked of each image, so that their folder is a data set
 #      results/verify.tsv       each image and table beside those of another run (config: verify)
 
 
@@ -15,6 +16,7 @@ rule record:
     output:
         manifest=RESULTS.manifest,
         study=RESULTS.study,
+        metadata=RESULTS.metadata if STUDY.prompts_of else [],
     log:
         RESULTS.log("record"),
     conda:

@@ -10,6 +10,7 @@ rule report:
         study=RESULTS.study,
         gallery=RESULTS.gallery,
         verified=RESULTS.verified if STUDY.reference else [],
+        variants=files_of_variants(variants_section(STUDY)),
         images=BROUGHT_IMAGES,
         tensors=[
             RESULTS.tensors(input_name, batch)
@@ -32,6 +33,7 @@ rule report:
         asked=asked_of("report"),
         classifiers=lambda wildcards, output: classifier_sections(STUDY, RUNNING, Results.of(output.report)),
         benchmarks=lambda wildcards, output: benchmarks(STUDY, RUNNING, Results.of(output.report)),
+        variants_section=lambda wildcards, output: variants_section(STUDY, Results.of(output.report)),
     message:
         "Writing the report"
     script:

@@ -1,4 +1,4 @@
-"""Record what a study asked for and what it made: `manifest.sha256` and `study.json`."""
+"""Record what a study asked for and what it made: `manifest.sha256`, `study.json` and the images' `metadata.jsonl`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from promptflux.generation.prompts import read_prompts
 from promptflux.paths import Results
 from promptflux.script import run
 from promptflux.study.changes import asked
+from promptflux.study.image_folder import write_metadata
 
 
 def main(
@@ -21,8 +22,11 @@ def main(
     config: Mapping,
     manifest: str,
     study: str,
+    metadata: str | None = None,
 ) -> None:
     """Write the SHA-256 of each image and table to `manifest`, sorted, and the config and prompts to `study`.
+
+    metadata: of the generated images, if there are any, see `write_metadata`.
 
     Raises StudyError if a table is not the one that was made.
 
@@ -36,6 +40,8 @@ def main(
     rows = [prompt for table in prompts for prompt in read_prompts(table)]
     with whole(study) as partial:
         partial.write_text(json.dumps(asked(config, rows), ensure_ascii=False, indent=1), encoding="utf-8")
+    if metadata:
+        write_metadata(metadata, config, rows)
 
 
 def as_made(table: str, results: Results) -> str:

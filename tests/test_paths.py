@@ -33,6 +33,7 @@ def test_the_names_of_the_results():
     assert HERE("any/thing") == "results/any/thing"
     assert all_files(HERE) == {
         "image": "results/images/a_image.png",
+        "metadata": "results/images/metadata.jsonl",
         "checksums": "results/checksums/a_batch.sha256",
         "costs": "results/benchmarks/images/a_batch.tsv",
         "preprocessed": "results/preprocessed/a_input_name/a_image.png",
@@ -45,6 +46,10 @@ def test_the_names_of_the_results():
         "confusion_table": "results/figures/a_classifier/confusion.tsv",
         "confusion_figure": "results/figures/a_classifier/confusion.png",
         "figure": "results/figures/a_classifier/a_image/a_name.png",
+        "sheet": "results/figures/sheets/a_prompt.png",
+        "axis_figure": "results/figures/axes/a_axis.png",
+        "variants_table": "results/variants/a_classifier.tsv",
+        "costs_table": "results/variants.tsv",
         "gallery": "results/figures/gallery.png",
         "times_figure": "results/figures/where_the_time_went.png",
         "report": "results/report.html",

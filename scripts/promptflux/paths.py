@@ -36,6 +36,11 @@ class Results:
     def images(self, names: Iterable[str]) -> list[str]:
         return [self.image(name) for name in names]
 
+    @property
+    def metadata(self) -> str:
+        """What was asked of each generated image: makes their folder a data set."""
+        return self("images/metadata.jsonl")
+
     def checksums(self, batch: str) -> str:
         """The SHA-256 of each generated image of a batch; it stands for them in the rules."""
         return self(f"checksums/{batch}.sha256")
@@ -76,6 +81,23 @@ class Results:
     def figure(self, classifier: str, image: str, name: str) -> str:
         """A figure of one image as one classifier sees it."""
         return self(f"figures/{classifier}/{image}/{name}.png")
+
+    def sheet(self, prompt: str) -> str:
+        """An image of a prompt as each variant makes it."""
+        return self(f"figures/sheets/{prompt}.png")
+
+    def axis_figure(self, axis: str) -> str:
+        """What changes along a numeric axis of the variants."""
+        return self(f"figures/axes/{axis}.png")
+
+    def variants_table(self, classifier: str) -> str:
+        """What a classifier says, a row for each variant."""
+        return self(f"variants/{classifier}.tsv")
+
+    @property
+    def costs_table(self) -> str:
+        """What an image costs, a row for each variant."""
+        return self("variants.tsv")
 
     @property
     def gallery(self) -> str:

@@ -42,6 +42,8 @@ labels: [forest, city, sea]
 weights: {seed: 1}
 """
 PROMPTS = {"forest": "a forest", "city": "a city at night", "sea": "the sea", "rain": "rain over hills"}
+VARIANTS = {"long": {"steps": 3}, "weak": {"guidance_scale": 1.5}}  # in the order that `change` writes
+TEMPLATE = "a {red|blue} forest"
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -89,7 +91,7 @@ class Study:
         path = self / "config.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in changes.items():
-            config[key] = config[key] | value if isinstance(value, dict) else value
+            config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
         path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
     def add_photograph(self) -> None:
@@ -126,7 +128,7 @@ class Study:
             return set()
         table = output.split("Job stats:")[1].split("\ntotal")[0]
         rules = set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
-        return {re.sub(r"^(generate|preprocess|figures)_\w+$", r"\1", rule) for rule in rules}
+        return {re.sub(r"^(generate|preprocess|figures|sheets)_\w+$", r"\1", rule) for rule in rules}
 
     def images(self) -> dict[str, tuple[int, bytes]]:
         """The modification time and the bytes of each generated image."""

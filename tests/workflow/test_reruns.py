@@ -85,6 +85,7 @@ def test_a_study_makes_everything_and_then_nothing(study):
     made = study.files()
     assert set(made) == {
         *(f"images/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
+        "images/metadata.jsonl",
         *(f"preprocessed/gray28/{name}_{k}.png" for name in PROMPTS for k in (1, 2)),
         "preprocessed/gray28/coffee.png",
         "tensors/gray28/prompts.h5",
@@ -155,6 +156,11 @@ EDITS = {
     "a prompt is new": lambda study: study.write_prompts({"new": "something new", **PROMPTS}),
     "a prompt is gone": lambda study: study.write_prompts(dict(list(PROMPTS.items())[:-1])),
     "`generator: guidance_scale`": lambda study: study.change(generator={"guidance_scale": 7.0}),
+    "a variant is new": lambda study: study.change(variants={"new": {"steps": 4}}),
+    "a variant's settings": lambda study: study.change(variants={"weak": {"guidance_scale": 2.0}}),
+    "an alternative of a template is new": lambda study: study.write_prompts(
+        {"forest": "a {red|blue|golden} forest", "sea": "the sea"}
+    ),
     "`generator: prompts_per_job`": lambda study: study.change(generator={"prompts_per_job": 3}),
     "a classifier's weights": lambda study: (study / "small.yaml").write_text(
         SPEC.replace("seed: 1", "seed: 2")
@@ -188,6 +194,11 @@ EDITS = {
     ),
 }
 DOCUMENTED = documented("you change")
+IN_A_GRID = {
+    "a variant is new",
+    "a variant's settings",
+    "an alternative of a template is new",
+}  # and with variants
 IN_BOTH = {"`julia/src`"}  # what is tried on a study that has run in both engines
 
 
@@ -197,7 +208,9 @@ def test_every_edit_of_the_table_is_tried():
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_runs_what_the_table_says(edit, request):
-    study = request.getfixturevalue("study_in_both" if edit in IN_BOTH else "study")
+    study = request.getfixturevalue(
+        "study_in_both" if edit in IN_BOTH else "grid" if edit in IN_A_GRID else "study"
+    )
     EDITS[edit](study)
     planned = {
         stage if edit in IN_BOTH else stage.replace("infer_torch", "infer") for stage in study.planned()
@@ -223,7 +236,13 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
         "parity/small/flux.png",
     }
     made = {name for name in before if after[name] != before[name]}
-    assert made == {"manifest.sha256", "study.json", "report.html", "figures/where_the_time_went.png"}
+    assert made == {
+        "manifest.sha256",
+        "images/metadata.jsonl",
+        "study.json",
+        "report.html",
+        "figures/where_the_time_went.png",
+    }
 
 
 @pytest.mark.parametrize("snakefile", ["../Snakefile", "{workflow}/Snakefile"])

@@ -16,7 +16,13 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from promptflux.figures.of_study import confusion, parity, where_the_time_went
+from promptflux.figures.of_study import (
+    along_an_axis,
+    confusion,
+    parity,
+    variants_of_a_prompt,
+    where_the_time_went,
+)
 from promptflux.figures.of_study import gallery as gallery_figure
 from promptflux.figures.sheet import Style
 from promptflux.figures.text import duration, tame
@@ -31,12 +37,14 @@ from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
 from promptflux.report.times import read_times
+from promptflux.report.variants import read_variants
 from promptflux.study.variants import read_grid
 
 # A study of a thousand prompts must still open in a browser.
 MOST_THUMBNAILS = 60
 MOST_PREDICTIONS = 200
 MOST_DIFFERENCES = 50
+MOST_SHEETS = 8  # of prompts, in a study with variants
 MOST_DRAWN_IMAGES = 8  # of each classifier: the figures of so many images are in the page
 PACKAGES = (
     *("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "h5py"),
@@ -53,6 +61,7 @@ def write_page(
     tensors: Sequence[str],
     benchmarks: Mapping[str, Sequence[str]],
     verified: str | None,
+    variants: Mapping | None = None,
     output: str,
     times_figure: str,
     style: Mapping,
@@ -66,7 +75,8 @@ def write_page(
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
     how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
-    `verify`, if there is one. times_figure: a PNG that is drawn of the benchmarks. style: the fields of
+    `verify`, if there is one. variants: in a study that has some the paths of `answers` (classifier -> table), `costs`,
+    `axes` (figures) and `sheets` (prompt's name -> figure). times_figure: a PNG that is drawn of the benchmarks. style: the fields of
     `Style`.
     """
     folder = Path(output).parent
@@ -105,6 +115,7 @@ def write_page(
         times=times,
         times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},
         verified=read_verified(verified) if verified else None,
+        variants=shown_variants(variants, folder) if variants else None,
         made_with=common_provenance({name: paths[name] for name in thumbnails if name in paths}),
         versions=versions(),
         engines=engine_versions(classifiers),
@@ -218,6 +229,23 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
         ],
         "drawn_count": len(classifier["figures"]),
         "figure_folder": folder_of((first["image"], first["paths"][0]), folder, levels=2) if first else None,
+    }
+
+
+def shown_variants(variants: Mapping, folder: Path) -> dict:
+    """What the page shows of the variants."""
+    sheets = list(variants["sheets"].items())
+    return {
+        **read_variants(variants["answers"], variants["costs"]),
+        "tables": {name: link(path, folder) for name, path in variants["answers"].items()},
+        "costs": link(variants["costs"], folder),
+        "axes": [picture(path) | {"caption": along_an_axis.CAPTION} for path in variants["axes"]],
+        "sheets": [
+            {"name": name, "picture": picture(path) | {"caption": variants_of_a_prompt.CAPTION}}
+            for name, path in sheets[:MOST_SHEETS]
+        ],
+        "sheet_count": len(sheets),
+        "sheet_folder": link(sheets[0][1], folder, parent=True),
     }
 
 

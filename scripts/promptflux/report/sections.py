@@ -83,6 +83,25 @@ def classifier_sections(
     ]
 
 
+def variants_section(study: Study, results: Results = HERE) -> dict[str, Any]:
+    """What the report shows of the variants, the paths of its files; nothing in a study without."""
+    if not study.has_variants:
+        return {}
+    return {
+        "answers": {classifier: results.variants_table(classifier) for classifier in study.classifiers},
+        "costs": results.costs_table,
+        "axes": [results.axis_figure(axis.key) for axis in study.grid.axes if axis.numbers],
+        "sheets": {prompt.name: results.sheet(prompt.name) for prompt in study.prompts},
+    }
+
+
+def files_of_variants(section: Mapping[str, Any]) -> list[str]:
+    """Every file that the section of the variants names."""
+    if not section:
+        return []
+    return [*section["answers"].values(), section["costs"], *section["axes"], *section["sheets"].values()]
+
+
 def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every file that the sections of the classifiers name."""
     files = []

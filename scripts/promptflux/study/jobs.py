@@ -12,6 +12,7 @@ from promptflux.generation.prompts import Prompt
 from promptflux.study.engines import REFERENCE, Engine
 from promptflux.study.stages import compared
 from promptflux.study.study import Study
+from promptflux.study.variants import laid_over, title_of
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ def _figures(
             "rows": _digest(told),
         }
         yield Job(f"confusion/{name}", asked)
+    if study.has_variants:
+        yield from _variants(study, code, style)
     shown = [image for row in gallery for image in row["images"] if image in study.own_images]
     yield Job(
         "gallery",
@@ -153,9 +156,49 @@ def _figures(
             "rows": list(gallery),
             "total": len(study.prompts) + bool(study.own_images),
             "style": style,
+            **({"note": f"under each its {study.grid.label_of_axes}"} if study.has_variants else {}),
         },
         [str(study.own_images[image].path) for image in shown],
     )
+
+
+def _variants(study: Study, code: Callable[[str], str], style: Mapping[str, Any]) -> Iterator[Job]:
+    """The jobs that put the variants beside each other."""
+    grid, base = study.grid, study.config["generator"]
+    differing = {key for variant in grid.variants.values() for key in variant.settings}
+    axes = [
+        {"title": axis.title, "values": [value.title for value in axis.values], "numbers": axis.numbers}
+        for axis in grid.axes
+    ]
+    for batch, prompts in study.prompt_batches.items():
+        asked = {
+            "code": code("sheets"),
+            "rows": [{"name": prompt.name, "text": prompt.prompt} for prompt in prompts],
+            "axes": axes,
+            "variants": list(grid.variants),
+            "style": style,
+        }
+        yield Job(f"sheets/{batch}", asked)
+    asked = {
+        "code": code("variants"),
+        "classifiers": {name: list(spec.labels) for name, spec in study.classifiers.items()},
+        "variants": [
+            {
+                "name": name,
+                "settings": {
+                    key: title_of(value)
+                    for key, value in laid_over(base, variant).items()
+                    if key in differing
+                },
+                "place": list(variant.place),
+            }
+            for name, variant in grid.variants.items()
+        ],
+        "axes": axes,
+        "style": style,
+        "rows": _digest(sorted(study.prompts, key=lambda prompt: prompt.name)),
+    }
+    yield Job("variants", asked)
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:

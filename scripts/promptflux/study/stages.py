@@ -45,7 +45,12 @@ def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
 
 def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:
     batches = [batch for batch in study.image_batches if study.chosen_in(batch)]
-    return ["gallery", *(f"figures/{name}/{batch}" for name in study.classifiers for batch in batches)]
+    sheets = study.prompt_batches if study.has_variants else []
+    return [
+        "gallery",
+        *(f"sheets/{batch}" for batch in sheets),
+        *(f"figures/{name}/{batch}" for name in study.classifiers for batch in batches),
+    ]
 
 
 def compared(engines: Sequence[Engine]) -> list[Engine]:

@@ -78,6 +78,11 @@ class Grid:
             for axis, number in zip(self.axes, variant.place, strict=True)
         }
 
+    @property
+    def label_of_axes(self) -> str:
+        """The titles of the axes, in the order of a label."""
+        return " \u00b7 ".join(axis.title for axis in self.axes)
+
     def label(self, variant: Variant) -> str:
         """The values of a variant, in short."""
         return " \u00b7 ".join(self.titles(variant).values())

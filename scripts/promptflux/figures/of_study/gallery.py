@@ -50,8 +50,8 @@ class Group:
         return text if text and 2 * text.count(MISSING) <= len(text) else self.name
 
 
-def draw(groups: Sequence[Group], total: int, style: Style) -> Sheet:
-    """The groups in one column, or in two if there are many; `total`: how many the whole study has."""
+def draw(groups: Sequence[Group], total: int, style: Style, note: str = "") -> Sheet:
+    """The groups in one column, or in two if there are many; `total`: how many the whole study has; `note`: what the captions say."""
     dpi = style.dpi
     # What most groups need: one with many images must not make all the others narrow.
     per_line = max(3, min(MOST_IN_A_LINE, median_high(group.count for group in groups)))
@@ -66,7 +66,7 @@ def draw(groups: Sequence[Group], total: int, style: Style) -> Sheet:
         tops += [bottom] * len(side_by_side)
         bottom += max(block.height for block in side_by_side) + BETWEEN
     sheet = Sheet(2 * MARGIN + columns * (width + 2 * BETWEEN) - 2 * BETWEEN, bottom - BETWEEN + MARGIN, dpi)
-    sheet.title("Gallery", summary(groups, total))
+    sheet.title("Gallery", summary(groups, total) + (f"; {note}" if note else ""))
     canvas = Image.new("RGB", (round(sheet.width * dpi), round(sheet.height * dpi)), "white")
     for number, (block, top) in enumerate(zip(blocks, tops, strict=True)):
         block.place(sheet, canvas, MARGIN + number % columns * (width + 2 * BETWEEN), top)
