@@ -194,11 +194,8 @@ EDITS = {
     ),
 }
 DOCUMENTED = documented("you change")
-IN_A_GRID = {
-    "a variant is new",
-    "a variant's settings",
-    "an alternative of a template is new",
-}  # and with variants
+# What is tried on a study with variants.
+IN_A_GRID = {"a variant is new", "a variant's settings", "an alternative of a template is new"}
 IN_BOTH = {"`julia/src`"}  # what is tried on a study that has run in both engines
 
 

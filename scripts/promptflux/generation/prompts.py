@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,6 +145,12 @@ def image_names(prompt: Prompt, images_per_prompt: int, variant: str = "") -> li
     """
     count = prompt.images or images_per_prompt
     return [f"{variant}/{prompt.name}_{k}".lstrip("/") for k in range(1, count + 1)]
+
+
+def images_of_variants(prompt: Prompt, images_per_prompt: int, variants: Iterable[str]) -> list[str]:
+    """The names of a prompt's images of several variants: the first of each, the second of each, ..."""
+    names = [image_names(prompt, images_per_prompt, variant) for variant in variants]
+    return [image for together in zip(*names, strict=True) for image in together]
 
 
 def parts_of_image(image: str) -> tuple[str, str, int]:

@@ -30,7 +30,7 @@ from promptflux.files.predictions import open_predictions
 from promptflux.files.tables import Prediction, read_predictions, read_table
 from promptflux.files.tensors import open_tensors
 from promptflux.files.whole import whole
-from promptflux.generation.prompts import Prompt, image_names
+from promptflux.generation.prompts import Prompt, images_of_variants
 from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_provenance
 from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
@@ -162,11 +162,7 @@ def prompt_sections(rows: Sequence[Mapping], config: Mapping, results: Results) 
             "negative_prompt": prompt.negative_prompt,
             "template": prompt.template,
             "seed": seed if prompt.seed is None else prompt.seed,
-            "images": {
-                image: results.image(image)
-                for variant in variants
-                for image in image_names(prompt, count, variant)
-            },
+            "images": {image: results.image(image) for image in images_of_variants(prompt, count, variants)},
         }
         for prompt in (Prompt(**row) for row in rows)
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.files.whole import whole
-from promptflux.generation.prompts import Prompt, image_names, image_seed, parts_of_image
+from promptflux.generation.prompts import Prompt, image_seed, images_of_variants, parts_of_image
 from promptflux.generation.recipe import named
 from promptflux.study.variants import SHARED, laid_over, read_grid, title_of
 
@@ -37,17 +37,16 @@ def metadata(config: Mapping[str, Any], prompts: Sequence[Prompt]) -> Iterator[d
     }
     for prompt in prompts:
         seed = base["seed"] if prompt.seed is None else prompt.seed
-        for variant in grid.variants:
-            for image in image_names(prompt, base["images_per_prompt"], variant):
-                _, name, k = parts_of_image(image)
-                yield {
-                    "file_name": f"{image}.png",
-                    "prompt": prompt.prompt,
-                    "negative_prompt": prompt.negative_prompt,
-                    "name": name,
-                    "number": k,
-                    "template": prompt.template,
-                    "variant": variant,
-                    "image_seed": image_seed(seed, name, k),
-                    **settings[variant],
-                }
+        for image in images_of_variants(prompt, base["images_per_prompt"], grid.variants):
+            variant, name, k = parts_of_image(image)
+            yield {
+                "file_name": f"{image}.png",
+                "prompt": prompt.prompt,
+                "negative_prompt": prompt.negative_prompt,
+                "name": name,
+                "number": k,
+                "template": prompt.template,
+                "variant": variant,
+                "image_seed": image_seed(seed, name, k),
+                **settings[variant],
+            }

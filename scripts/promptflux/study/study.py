@@ -19,7 +19,7 @@ from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.generator import Generator, read_generator
 from promptflux.generation.init_images import init_image_problems
-from promptflux.generation.prompts import Prompt, image_names, read_prompts
+from promptflux.generation.prompts import Prompt, image_names, images_of_variants, read_prompts
 from promptflux.generation.recipe import named
 from promptflux.images.inputs import InputSpec
 from promptflux.paths import HERE, Results
@@ -318,9 +318,9 @@ def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
 
 
 def _images_of(prompt: Prompt, generators: Mapping[str, Generator]) -> list[str]:
-    """The names of a prompt's images of all variants: the first of each, the second of each, ..."""
-    names = [image_names(prompt, generator.images_per_prompt, name) for name, generator in generators.items()]
-    return [image for together in zip(*names, strict=True) for image in together]
+    """The names of a prompt's images; the number of each is that of any generator."""
+    counts = [generator.images_per_prompt for generator in generators.values()][:1]
+    return [image for count in counts for image in images_of_variants(prompt, count, generators)]
 
 
 def _generators(config: dict, grid: Grid, folders: list[Path]) -> dict[str, Generator]:
