@@ -84,6 +84,9 @@ def test_a_revision_goes_with_its_model(load):
     hub = {"model": "some/model", "revision": "abc"}
     study = load(generator=hub, variants={"here": {"model": "models/scenes"}, "there": {}})
     assert [it.revision for it in study.generators.values()] == [None, "abc"]
+    study = load(axes={"variant": [None, "fp16"]}, generator=hub)
+    assert [axis.title for axis in study.grid.axes] == ["model variant"]
+    assert list(study.generators) == ["variant-default", "variant-fp16"]
     sentence = refused(load, generator=hub, variants={"other": {"model": "another/model"}, "there": {}})
     assert "'another/model'" in sentence[0] and sentence[0].endswith("(In the variant other.)")
 

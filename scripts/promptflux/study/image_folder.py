@@ -11,7 +11,7 @@ from typing import Any
 from promptflux.files.whole import whole
 from promptflux.generation.prompts import Prompt, image_seed, images_of_variants, parts_of_image
 from promptflux.generation.recipe import named
-from promptflux.study.variants import SHARED, laid_over, read_grid, title_of
+from promptflux.study.variants import SHARED, column_of, laid_over, read_grid, title_of
 
 
 def write_metadata(path: str | Path, config: Mapping[str, Any], prompts: Sequence[Prompt]) -> None:
@@ -29,7 +29,7 @@ def metadata(config: Mapping[str, Any], prompts: Sequence[Prompt]) -> Iterator[d
     grid, base = read_grid(config), config["generator"]
     settings = {
         name: {
-            key: value if isinstance(value, (str, int, float)) else title_of(value)
+            column_of(key): value if isinstance(value, (str, int, float)) else title_of(value)
             for key, value in named(laid_over(base, variant)).items()
             if key not in SHARED
         }

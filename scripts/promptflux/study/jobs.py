@@ -12,7 +12,7 @@ from promptflux.generation.prompts import Prompt
 from promptflux.study.engines import REFERENCE, Engine
 from promptflux.study.stages import compared
 from promptflux.study.study import Study
-from promptflux.study.variants import laid_over, title_of
+from promptflux.study.variants import column_of, laid_over, title_of
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _variants(study: Study, code: Callable[[str], str], style: Mapping[str, Any]
             {
                 "name": name,
                 "settings": {
-                    key: title_of(value)
+                    column_of(key): title_of(value)
                     for key, value in laid_over(base, variant).items()
                     if key in differing
                 },

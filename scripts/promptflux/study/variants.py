@@ -15,7 +15,8 @@ from promptflux.schema import SCHEMAS
 
 MOST_VARIANTS = 1000
 LONGEST_VALUE, LONGEST_NAME = 40, 120  # characters in the name of a variant, which is a folder's
-NAMED = "variant"  # the axis of `variants`, whose values are the names of sets
+NAMED = "variants"  # the axis of `variants`, whose values are the names of sets
+OF_A_MODEL = ("revision", "variant", "model_config")  # which another model does not have
 SHARED = {
     "seed": "left out, as all variants have the same seeds; images_per_prompt makes more images of each",
     "images_per_prompt": "left out, as all variants have the same number of images (generator.images_per_prompt)",
@@ -41,7 +42,7 @@ class Axis:
 
     @property
     def title(self) -> str:
-        return self.key.replace("_", " ")
+        return "variant" if self.key == NAMED else column_of(self.key).replace("_", " ")
 
     @property
     def numbers(self) -> list[float] | None:
@@ -89,11 +90,16 @@ class Grid:
 
 
 def laid_over(generator: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
-    """The settings of the generator with those of a variant, each as a whole. A revision goes with its model."""
+    """The settings of the generator with those of a variant, each as a whole. What is of a model goes with it."""
     settings = {**generator, **variant.settings}
-    if "model" in variant.settings and "revision" not in variant.settings:
-        settings["revision"] = None
+    if "model" in variant.settings:
+        settings |= {key: variant.settings.get(key) for key in OF_A_MODEL if key in generator}
     return settings
+
+
+def column_of(key: str) -> str:
+    """What the column of a setting is called in tables, where `variant` is that of the study."""
+    return "model_variant" if key == "variant" else key
 
 
 def read_grid(config: Mapping[str, Any]) -> Grid:
@@ -167,7 +173,7 @@ def title_of(value: Any) -> str:
         return f"{value:.15g}"
     if isinstance(value, Mapping):
         named = {key: title_of(part) for key, part in value.items()}
-        return ", ".join(part if key == "name" else f"{key} {part}" for key, part in named.items())
+        return ", ".join(part if key in ("name", "model") else f"{key} {part}" for key, part in named.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(title_of, value)) or "none"
     return str(value)
