@@ -159,6 +159,14 @@ def test_a_batch_depends_on_its_own_variant_alone(load):
     assert digests[0]["b/prompts"] != digests[1]["b/prompts"]
 
 
+def test_a_batch_depends_on_what_its_prompts_say_and_not_on_their_template(load, tmp_path):
+    def digest(prompt: str) -> str:
+        (tmp_path / "prompts.tsv").write_text(f"name\tprompt\nf\t{prompt}\n")
+        return load(variants={"a": {}}).request_digest("a/prompts")
+
+    assert digest("a {red|blue} sea") == digest("a {blue|red} sea") != digest("a {blue|red} lake")
+
+
 def test_a_classifier_has_not_the_folder_of_the_sheets(load, tmp_path):
     spec = (WORKFLOW / "models/classifiers/cnn28.yaml").read_text(encoding="utf-8")
     (tmp_path / "sheets.yaml").write_text(spec.split("weights:")[0] + "weights: {seed: 1}\n")
