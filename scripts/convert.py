@@ -1,6 +1,8 @@
-"""Write a network of an ONNX file as a spec that can be edited, net.yaml, and its weights, net.safetensors.
+"""Write a network of an ONNX file, or of a chain of Julia's Flux, as a spec that can be edited, net.yaml, and its
+weights, net.safetensors.
 
     python scripts/convert.py net.onnx
+    python scripts/convert.py trained_model.bson
 
 Its input and labels are those of the ONNX file, as far as it has them: edit mean, std and labels in what is written. Of
 a spec that names the file (`model: net.onnx`) they are kept:
@@ -9,6 +11,7 @@ a spec that names the file (`model: net.onnx`) they are kept:
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from math import prod
@@ -18,8 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from promptflux.classifiers.importers.flux_file import FluxNetwork, flux_network, image_shape, is_flux_file
+from promptflux.classifiers.importers.flux_model import HWCN, WHCN
 from promptflux.classifiers.importers.onnx_graph import input_shape, read_network
 from promptflux.classifiers.importers.written import write_network
+from promptflux.classifiers.kind import Shape
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import Spec, load_spec, resolved_layers
 from promptflux.classifiers.weights import Weights
@@ -28,6 +34,11 @@ from promptflux.errors import StudyError, plain
 from promptflux.images.inputs import InputSpec
 from promptflux.runtime.job import note
 
+ABOUT_AXES = {
+    WHCN: "It is taken to be trained on arrays of (width, height, channels, N). Julia's image libraries give height before "
+    "width: for a network of such arrays convert it with `--axes hwcn`.",
+    HWCN: "Its kernels and what lies behind its flatten are turned from (height, width, channels, N).",
+}
 MOST_LABELS = 10_000_000  # bytes of a file of labels
 
 
@@ -44,17 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> Spec:
     is_spec = source.suffix in (".yaml", ".yml")
     model, output, said = _of_spec(source) if is_spec else _of_model(source, given)
     shape = InputSpec.from_config(said["input"]).shape
-    network = read_network(model, shape, output)
+    network = read_flux_network(source, given) if given.is_flux else read_network(model, shape, output)
     outputs = prod(resolved_layers(plain(model), network.spec_layers(), shape)[-1].shape)
     said.setdefault("labels", [f"label {number}" for number in range(1, outputs + 1)])
     spec = write_network(target, network, said)
     told = [f"{plain(target)} and {plain(spec.weights_path)} are written: {_size(spec)}.", *network.notes]
     if not is_spec:
         told.append(
-            f"The input is {said['input']} with values from 0 to 1, {len(spec.labels)} labels: an ONNX file says nothing of "
-            f"mean, std, fit and filter; write them into {plain(target.name)}."
+            f"The input is {said['input']} with values from 0 to 1, {len(spec.labels)} labels: {plain(source.name)} says "
+            f"nothing of mean, std, fit and filter; write them into {plain(target.name)}."
         )
-    told.append(compared(model, output, spec, network.weights(spec.layers)))
+    if given.is_flux:
+        told.append(ABOUT_AXES[given.axes])
+    else:
+        told.append(compared(model, output, spec, network.weights(spec.layers)))
     note("\n".join(told))
     return spec
 
@@ -68,14 +82,51 @@ def _size(spec: Spec) -> str:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="convert.py",
-        description="Write a network of an ONNX file as YAML that can be edited, and its weights.",
+        description="Write a network of an ONNX file, or of a chain of Flux, as YAML that can be edited, and its weights.",
     )
-    parser.add_argument("source", help="net.onnx, or a spec with `model: net.onnx`")
+    parser.add_argument(
+        "source", help="net.onnx, trained_model.bson or .jld2, or a spec with `model: net.onnx`"
+    )
     parser.add_argument("target", nargs="?", help="the spec to write; net.yaml if it is not given")
-    parser.add_argument("--input", help="of images, such as rgb224, if the file leaves their size open")
+    parser.add_argument(
+        "--input",
+        help="of images, such as rgb224 or rgb90x120 (height, width), if the file leaves their size open",
+    )
     parser.add_argument("--labels", metavar="FILE", help="the names of the outputs, one a line")
     parser.add_argument("--output", metavar="NAME", help="the output to take, if the file has several")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--instead",
+        metavar="PLACE=LAYER",
+        action="append",
+        default=[],
+        help="of Flux: the layer that a function of your own is, such as 'model[3]=flatten'",
+    )
+    parser.add_argument(
+        "--axes",
+        choices=[WHCN, HWCN],
+        default=WHCN,
+        help="of Flux: hwcn, if it was trained on arrays of (height, width, channels, N)",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        given.is_flux = is_flux_file(given.source)
+    except OSError as error:
+        raise StudyError(f"{plain(given.source)}: it cannot be read ({error.strerror}).") from None
+    if not given.is_flux and (given.instead or given.axes != WHCN):
+        raise StudyError(
+            f"{plain(given.source)}: --instead and --axes are for files of Flux, .bson and .jld2."
+        )
+    return given
+
+
+def read_flux_network(path: Path, given: argparse.Namespace) -> FluxNetwork:
+    """The network of a file of Flux, as the options say it."""
+    for text in given.instead:
+        if "=" not in text:
+            raise StudyError(
+                f"--instead {plain(text)}: write a place and a layer, such as 'model[3]=flatten'."
+            )
+    return flux_network(path, given.axes, dict(text.rsplit("=", 1) for text in given.instead))
 
 
 def _of_spec(path: Path) -> tuple[Path, str | None, dict[str, Any]]:
@@ -91,15 +142,24 @@ def _of_spec(path: Path) -> tuple[Path, str | None, dict[str, Any]]:
 def _of_model(path: Path, given: argparse.Namespace) -> tuple[Path, str | None, dict[str, Any]]:
     """The same of a model, as far as itself and the options say it."""
     said: dict[str, Any] = {"description": f"Converted from {path.name}."}
-    said["input"] = given.input or input_of(path)
+    said["input"] = input_named(given.input) or input_of(
+        path, image_shape(read_flux_network(path, given)) if given.is_flux else input_shape(path)
+    )
     if given.labels:
         said["labels"] = read_text(given.labels, "file of labels", MOST_LABELS).splitlines()
     return path, given.output, said
 
 
-def input_of(path: Path) -> str | dict[str, Any]:
-    """The input of a spec for the images that an ONNX file takes."""
-    channels, height, width = input_shape(path)
+def input_named(name: str | None) -> str | dict[str, Any] | None:
+    """The input of a spec by its name; one such as rgb90x120, of images that are not square, has no name in a spec."""
+    if name and (found := re.fullmatch(r"(gray|rgb)([1-9]\d{0,3})x([1-9]\d{0,3})", name)):
+        return {"name": name, "size": [int(found[2]), int(found[3])], "channels": found[1]}
+    return name
+
+
+def input_of(path: Path, shape: Shape) -> str | dict[str, Any]:
+    """The input of a spec for images of `shape`, (C, H, W), which the network in `path` takes."""
+    channels, height, width = shape
     color = {1: "gray", 3: "rgb"}.get(channels)
     if color is None:
         raise StudyError(

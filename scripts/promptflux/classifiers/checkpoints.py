@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 from torch.serialization import safe_globals
 
+from promptflux.classifiers.importers.flux_file import flux_weights, is_flux_file
 from promptflux.classifiers.kind import Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import Spec
@@ -49,6 +50,12 @@ ROOM = 2**30  # bytes that reading may take beside four times the file
 
 def from_checkpoint(path: str, spec: Spec) -> Weights:
     """The weights of a user's checkpoint under the names of `spec`."""
+    if is_flux_file(path):
+        return flux_weights(path, spec)
+    if "axes" in spec.weights:
+        raise StudyError(
+            f"{spec.path}: weights has axes, which are said of a file of Flux, .bson or .jld2; {path} is none."
+        )
     return taken(path, read_checkpoint(path, spec.weights.get("key")), spec)
 
 

@@ -343,7 +343,7 @@ def _weights_problems(spec: Spec, weights_exist: bool) -> list[str]:
         found.append("weights has a seed and a sha256; only a file or a checkpoint has a sha256.")
     found += [
         f"weights has {article} {key}, which only a checkpoint can have."
-        for article, key in (("a", "rename"), ("a", "key"), ("an", "unused"))
+        for article, key in (("a", "rename"), ("a", "key"), ("an", "unused"), ("an", "axes"))
         if sources != ["checkpoint"] and key in weights
     ]
     with_parameters = [layer.name for layer in spec.walk() if layer.parameters]

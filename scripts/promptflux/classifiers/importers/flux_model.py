@@ -1,0 +1,541 @@
+"""From a model of Julia's Flux, a whole chain or what `Flux.state` makes of one, to the layers of a spec and their weights.
+
+Of a chain each layer is recognized by the name of its type, each function by its name; of a state by the names of the
+fields alone, so that its functions are not known. The fields are those of Flux 0.12 to 0.16 (src/layers of FluxML/Flux.jl).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from promptflux.classifiers.importers.entries import Entry
+from promptflux.classifiers.importers.julia_values import JuliaType, Misfit, Named, Struct, empty
+from promptflux.classifiers.kinds import KINDS
+from promptflux.errors import StudyError, plain
+
+MOST_LAYERS = 10_000
+UNKNOWN, BLOCK = "", "block"
+
+WHCN, HWCN = (
+    "whcn",
+    "hwcn",
+)  # the order of the dimensions of the arrays that a network takes; Flux's own is the first
+
+# What each version has, the newest first. A field that is written to no JLD2 file, as it holds nothing, is of the type
+# that the parameter of this number is.
+CONV: list[tuple[str, ...]] = [
+    ("σ", "weight", "bias", "stride", "pad", "dilation", "groups"),
+    ("σ", "weight", "bias", "stride", "pad", "dilation"),  # 0.12.0
+]
+NORM: list[tuple[str, ...]] = [
+    ("λ", "β", "γ", "μ", "σ²", "ϵ", "momentum", "affine", "track_stats", "active", "chs")
+]
+FIELDS: dict[str, list[tuple[str, ...]]] = {
+    "Chain": [("layers",)],
+    "SkipConnection": [("layers", "connection")],
+    "Parallel": [("connection", "layers")],
+    "Conv": CONV,
+    "DepthwiseConv": CONV[1:],
+    "CrossCor": CONV[1:],
+    "Dense": [("weight", "bias", "σ")],
+    "BatchNorm": NORM,
+    "MaxPool": [("k", "pad", "stride")],
+    "MeanPool": [("k", "pad", "stride")],
+    "AdaptiveMaxPool": [("out",)],
+    "AdaptiveMeanPool": [("out",)],
+    "GlobalMaxPool": [()],
+    "GlobalMeanPool": [()],
+    "Dropout": [("p", "dims", "active", "rng"), ("p", "dims", "active")],
+    "AlphaDropout": [("p", "active", "rng"), ("p", "active")],
+}
+TYPE_OF = {
+    "Chain": {"layers": 0},
+    "SkipConnection": {"layers": 0, "connection": 1},
+    "Parallel": {"connection": 0, "layers": 1},
+    "Conv": {"σ": 2, "bias": 4},
+    "DepthwiseConv": {"σ": 2, "bias": 4},
+    "CrossCor": {"σ": 2, "bias": 4},
+    "Dense": {"σ": 0, "bias": 2},
+    "BatchNorm": {"λ": 0, "β": 1, "γ": 1, "μ": 3, "σ²": 3},
+}
+
+# Functions of Flux and what it brings, by their names there.
+ACTIVATIONS = {
+    "relu": "relu",
+    "relu6": "relu6",
+    "leakyrelu": "leaky_relu",
+    "elu": "elu",
+    "gelu_erf": "gelu",
+    "σ": "sigmoid",
+    "sigmoid": "sigmoid",
+    "sigmoid_fast": "sigmoid",
+    "tanh": "tanh",
+    "tanh_fast": "tanh",
+    "swish": "silu",
+    "hardσ": "hardsigmoid",
+    "hardsigmoid": "hardsigmoid",
+    "hardswish": "hardswish",
+    "mish": "mish",
+    "identity": "identity",
+}
+TANH_GELU = ("gelu", "gelu_tanh")  # NNlib's gelu is the approximation by tanh
+MODULES = ("NNlib", "Flux", "MLUtils", "Base", "Statistics")
+JOINS = {"+": "sum", "vcat": "vectors", "cat_channels": "concat"}
+FLATTENING = {"reshape", "flatten", "vec", "dropdims"}
+
+
+@dataclass
+class FluxModel:
+    """A model as it was read from a file.
+
+    layers: its chain. One of which only its place is known is of the kind UNKNOWN; BLOCK is one whose branches are known,
+    and not how they are joined. notes: what is computed otherwise or rounded. whole: whether it is a chain, and no
+    state. of_vectors: blocks that only vectors can go into. unknown: of each UNKNOWN its place, what it is, and the layer
+    that may stand there, or "".
+    """
+
+    where: str
+    layers: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    whole: bool = True
+    of_vectors: list[Entry] = field(default_factory=list)
+    unknown: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Entry]:
+        for entry in self.layers:
+            yield from entry.walk()
+
+
+def model_of(content: Mapping[str, object], where: str, axes: str = WHCN) -> FluxModel:
+    """The one model among the values of a file, by their names.
+
+    axes: whether the images that it takes are arrays of (width, height, channels, N), as Flux has them, or of
+    (height, width, channels, N), as Julia's image libraries have them. Raises StudyError with a sentence for each layer
+    that is not one of Flux's, or that no layer of a spec computes.
+    """
+    models = {name: value for name, value in content.items() if _is_chain(value) or _is_state(value)}
+    if not models:
+        held = ", ".join(f"{plain(name)[:40]} ({_said(value)})" for name, value in list(content.items())[:8])
+        raise StudyError(
+            f"{where}: this holds no model of Flux, only {held or 'nothing'}; save a chain or its state, such as "
+            f'`BSON.@save "model.bson" state=Flux.state(cpu(model))`.'
+        )
+    if len(models) > 1:
+        raise StudyError(
+            f"{where}: this holds {len(models)} models of Flux, {', '.join(map(plain, models))}; save the one that you want alone."
+        )
+    [(name, value)] = models.items()
+    return _Reading(where, axes).read(plain(name), value)
+
+
+def _is_chain(value: object) -> bool:
+    return isinstance(value, Struct) and value.type.own_name in FIELDS and value.type.module == "Flux"
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Named) and isinstance(value.get("layers"), (tuple, Named))
+
+
+def _said(value: object) -> str:
+    """What a value is, for a message."""
+    if isinstance(value, Struct):
+        name = value.type.own_name if value.type.is_function else value.type.name
+        return f"a {plain(name.removeprefix('Main.'))[:60]}"
+    return {Named: "a named tuple", dict: "a dictionary", np.ndarray: "an array"}.get(
+        type(value), type(value).__name__
+    )
+
+
+class _Unsupported(Exception):
+    """Why a layer cannot be carried over, as half a sentence."""
+
+
+class _Reading:
+    def __init__(self, where: str, axes: str):
+        self.axes = axes
+        self.model = FluxModel(where)
+        self.problems: list[str] = []
+        self.count = 0
+
+    def read(self, name: str, value: object) -> FluxModel:
+        self.model.whole = isinstance(value, Struct)
+        self.model.layers = self.layer(value, name)
+        if self.problems:
+            raise StudyError(*(f"{self.model.where}: {problem}" for problem in self.problems))
+        return self.model
+
+    def layer(self, value: object, place: str) -> list[Entry]:
+        """The layers that a value of Flux is: none for the identity, several for a chain."""
+        self.count += 1
+        if self.count > MOST_LAYERS:
+            raise Misfit(f"its network has more than {MOST_LAYERS:,} layers")
+        try:
+            if isinstance(value, JuliaType):
+                value = Struct(value)
+            if isinstance(value, Named):
+                return self.of_state(value, place)
+            if isinstance(value, Struct):
+                return self.function(value, place) if value.type.is_function else self.of_struct(value, place)
+            if value == ():
+                return self.unknown(place, "a layer without parameters, of which a state has no name", "")
+            raise _Unsupported(f"is {_said(value)}, and no layer")
+        except _Unsupported as why:
+            self.problems.append(f"{place} {why}.")
+            return []
+
+    # Of which type it is -------------------------------------------------------------------
+
+    def of_struct(self, value: Struct, place: str) -> list[Entry]:
+        name = value.type.own_name
+        if value.type.name.endswith("BroadcastFunction"):
+            return self.layer(self.inside(value, 0), place)
+        if value.type.module != "Flux" or name not in FIELDS:
+            array = " and lies on a GPU; save `cpu(model)`" if name.startswith(("Cu", "ROC", "Mtl")) else ""
+            raise _Unsupported(
+                f"is a {plain(value.type.name.removeprefix('Main.'))[:80]}{array or ', which no layer of a spec is'}"
+            )
+        return self.of_fields(name, self.fields(value), place)
+
+    def fields(self, value: Struct) -> dict[str, object]:
+        """The fields of a layer by name, those that a JLD2 file leaves out with the function or nothing that they are."""
+        name = value.type.own_name
+        if isinstance(value.fields, tuple):
+            for names in FIELDS[name]:
+                if len(names) == len(value.fields):
+                    return dict(zip(names, value.fields, strict=True))
+            raise _Unsupported(
+                f"is a {name} of {len(value.fields)} fields, which none of Flux 0.12 to 0.16 is"
+            )
+        found = dict(value.fields)
+        for missing, number in TYPE_OF.get(name, {}).items():
+            if missing not in found and number < len(value.type.parameters):
+                found[missing] = empty(value.type.parameters[number])
+        return found
+
+    @staticmethod
+    def inside(value: Struct, number: int) -> object:
+        """The function inside of a wrapper such as `Broadcast.BroadcastFunction`."""
+        if isinstance(value.fields, tuple) and len(value.fields) > number:
+            return value.fields[number]
+        if len(value.type.parameters) > number:
+            return value.type.parameters[number]
+        raise _Unsupported(f"is a {plain(value.type.name)} of nothing")
+
+    def of_state(self, state: Named, place: str) -> list[Entry]:
+        """A layer by the names of its fields."""
+        names = set(state)
+        kind = (
+            "CrossCor"
+            if names == set(CONV[1])
+            else "Pool"
+            if names == {"k", "pad", "stride"}
+            else next(
+                (kind for kind, known in FIELDS.items() if names and names in map(set, known)),
+                "",
+            )
+        )
+        if kind in ("Chain", "Conv", "CrossCor", "Dense", "BatchNorm"):
+            return self.of_fields(kind, state, place)
+        if names == {"layers", "connection"}:
+            return self.state_block(state, place)
+        if any(isinstance(part, np.ndarray) and part.ndim for part in state.values()):
+            raise _Unsupported(
+                f"has the fields {', '.join(map(plain, state))[:120]}, which no layer of a spec has"
+            )
+        return self.unknown(place, "a layer without parameters, of which a state has no name", "")
+
+    def state_block(self, state: Named, place: str) -> list[Entry]:
+        """A `SkipConnection` or a `Parallel`, whose branches stand one after the other."""
+        layers = state["layers"]
+        is_chain = isinstance(layers, Named) and "layers" in layers
+        branches = [layers] if is_chain or _is_layer(layers) else self.parts(layers, place)
+        entries = [
+            self.layer(branch, f"{place}.layers{'' if len(branches) == 1 else f'[{number}]'}")
+            for number, branch in enumerate(branches, start=1)
+        ]
+        return [Entry(BLOCK, branches=entries, said=place)]
+
+    # Functions -----------------------------------------------------------------------------
+
+    def function(self, value: Struct, place: str) -> list[Entry]:
+        name = self.name_of(value)
+        if name is None:
+            kind = value.type
+            called = f" that calls {', '.join(map(plain, kind.calls))}" if kind.calls else ""
+            written = f", written in {plain(kind.written)}" if kind.written else ""
+            own = (
+                "an anonymous function"
+                if kind.is_anonymous
+                else f"the function {plain(kind.own_name[1:])[:60]} of {plain(kind.module or 'Main')[:60]}"
+            )
+            return self.unknown(place, f"{own}{called}{written}", _instead(kind))
+        if name == "identity":
+            return []
+        if name == "flatten":
+            return [Entry("flatten", said=place)]
+        if name in ("softmax", "logsoftmax"):
+            if name == "logsoftmax":
+                self.model.notes.append(
+                    f"{place} is logsoftmax, in whose place softmax stands: the labels are the same"
+                )
+            return [Entry("softmax", said=place)]
+        activation, settings = self.activation(value)
+        return [Entry(activation, settings, said=place)]
+
+    @staticmethod
+    def name_of(value: object) -> str | None:
+        """The name of a function of Flux or of what it brings; None of any other."""
+        kind = value.type if isinstance(value, Struct) else value
+        if not isinstance(kind, JuliaType) or not kind.is_function or kind.is_anonymous:
+            return None
+        return kind.own_name[1:] if kind.module.split(".")[0] in (*MODULES, "Metalhead") else None
+
+    def activation(self, value: object) -> tuple[str, dict[str, Any]]:
+        """The kind and the settings of an activation function."""
+        if isinstance(value, Struct) and value.type.own_name == "Fix2" and len(value.fields) == 2:
+            function, slope = value.fields if isinstance(value.fields, tuple) else value.fields.values()
+            if self.name_of(function) == "leakyrelu" and isinstance(slope, (int, float)):
+                return "leaky_relu", {"slope": float(slope)}
+        name = self.name_of(value)
+        if name in TANH_GELU and "approximate" in KINDS["gelu"].schema:
+            return "gelu", {"approximate": "tanh"}
+        kind = ACTIVATIONS.get(name or "")
+        if kind not in KINDS:
+            raise _Unsupported(f"has the activation {_function_said(value)}, which no layer of a spec is")
+        return kind, {}
+
+    def activated(
+        self, kind: str, settings: dict, parameters: dict, function: object, place: str
+    ) -> list[Entry]:
+        """A layer with what follows inside of it; an activation with settings of its own is a layer of its own."""
+        entry = Entry(kind, settings, parameters, said=place)
+        if function == ():  # a state does not say
+            settings["activation"] = UNKNOWN
+            return [entry]
+        name, more = self.activation(function)
+        if not more:
+            settings |= {} if name == "identity" else {"activation": name}
+            return [entry]
+        return [entry, Entry(name, more, said=place)]
+
+    def unknown(self, place: str, what: str, instead: str) -> list[Entry]:
+        self.model.unknown.append((place, what, instead))
+        return [Entry(UNKNOWN, said=place)]
+
+    # Each kind of layer --------------------------------------------------------------------
+
+    def of_fields(self, name: str, fields: Mapping[str, Any], place: str) -> list[Entry]:
+        match name:
+            case "Chain":
+                return self.chain(fields["layers"], place)
+            case "SkipConnection":
+                body = self.layer(fields["layers"], f"{place}.layers")
+                return self.block([body, []], fields["connection"], place)
+            case "Parallel":
+                parts = self.parts(fields["layers"], place)
+                places = (f"{place}.layers[{number}]" for number in range(1, len(parts) + 1))
+                branches = [self.layer(part, at) for part, at in zip(parts, places, strict=True)]
+                return self.block(branches, fields["connection"], place)
+            case "Conv" | "CrossCor" | "DepthwiseConv":
+                return self.conv(name, fields, place)
+            case "Dense":
+                parameters = {"weight": self.numbers(fields["weight"], 2, place).T}
+                bias = self.bias(fields["bias"], place)
+                settings = {"out": len(parameters["weight"]), "bias": bool(bias)}
+                return self.activated("dense", settings, parameters | bias, fields["σ"], place)
+            case "BatchNorm":
+                return self.batchnorm(fields, place)
+            case "MaxPool" | "MeanPool":
+                window: dict[str, Any] = {
+                    "kernel": self.pair(fields["k"]),
+                    "stride": self.pair(fields["stride"]),
+                    "padding": self.padding(fields["pad"]),
+                }
+                return [Entry(name.lower(), window, said=place)]
+            case "AdaptiveMaxPool" | "AdaptiveMeanPool":
+                pool, size = name.removeprefix("Adaptive").lower(), self.pair(fields["out"])
+                if size == (1, 1):
+                    return [Entry(f"global{pool}", said=place)]
+                if "size" not in KINDS[pool].schema:
+                    raise _Unsupported(f"pools to {size[0]}×{size[1]}, which no layer of a spec does")
+                return [Entry(pool, {"size": size}, said=place)]
+            case "GlobalMaxPool" | "GlobalMeanPool":
+                return [Entry(name.lower(), said=place)]
+        return [Entry("dropout", {"p": _share(fields.get("p"))}, said=place)]
+
+    def chain(self, layers: object, place: str) -> list[Entry]:
+        found = []
+        names = layers if isinstance(layers, Named) else range(1, len(self.parts(layers, place)) + 1)
+        for name, part in zip(names, self.parts(layers, place), strict=True):
+            found += self.layer(part, f"{place}[{name if isinstance(name, int) else f':{plain(name)}'}]")
+        for entry, after in pairwise(found):
+            if entry.kind == UNKNOWN and after.kind == "dense":  # what else stands before one?
+                self.model.unknown = [
+                    (at, what, instead or "flatten") if at == entry.said else (at, what, instead)
+                    for at, what, instead in self.model.unknown
+                ]
+        return found
+
+    @staticmethod
+    def parts(layers: object, place: str) -> Sequence[object]:
+        if isinstance(layers, Named):
+            return list(layers.values())
+        if not isinstance(layers, (tuple, list)):
+            raise Misfit(f"the layers of {place} are no list")
+        return layers
+
+    def block(self, branches: list[list[Entry]], connection: object, place: str) -> list[Entry]:
+        name = self.name_of(connection)
+        if name == "*" and len(branches) == 2 and not all(branches):
+            return [Entry("scale", branches=[branches[0] or branches[1]], said=place)]
+        join = JOINS.get(name or "")
+        if join is None:
+            raise _Unsupported(
+                f"joins its branches by {_function_said(connection)}; known are +, vcat of vectors and * of a branch and "
+                f"what comes in. Where it sets channels side by side, write `parallel` into a spec, and save `Flux.state(model)`"
+            )
+        if join == "sum" and len(branches) == 2:
+            body, shortcut = branches if branches[0] else branches[::-1]
+            if body:
+                return [Entry("residual", branches=[body, shortcut], said=place)]
+        settings = {"join": "sum" if join == "sum" else "concat"}
+        entry = Entry("parallel", settings, branches=branches, said=place)
+        if join == "vectors":  # of maps it would set them side by side along their width
+            self.model.of_vectors.append(entry)
+        return [entry]
+
+    def conv(self, name: str, fields: Mapping[str, Any], place: str) -> list[Entry]:
+        weight = self.numbers(fields["weight"], None, place)
+        if weight.ndim != 4:
+            raise _Unsupported(f"convolves over {weight.ndim - 2} dimensions, and images have 2")
+        groups = fields.get("groups", 1)
+        if name == "DepthwiseConv":  # (kW, kH, multiplier, inputs), which is one group for each input
+            groups = weight.shape[0]
+            weight = weight.reshape(-1, 1, *weight.shape[2:])
+        if self.axes == HWCN:
+            weight = weight.swapaxes(2, 3)
+        if name != "CrossCor":  # PyTorch correlates and Flux convolves
+            weight = weight[:, :, ::-1, ::-1]
+        bias = self.bias(fields["bias"], place)
+        settings = {
+            "out": weight.shape[0],
+            "kernel": weight.shape[2:],
+            "stride": self.pair(fields["stride"]),
+            "padding": self.padding(fields["pad"]),
+            "dilation": self.pair(fields["dilation"]),
+            "groups": groups if isinstance(groups, int) else 1,
+            "bias": bool(bias),
+        }
+        return self.activated("conv", settings, {"weight": weight} | bias, fields["σ"], place)
+
+    def batchnorm(self, fields: Mapping[str, Any], place: str) -> list[Entry]:
+        mean, variance = fields["μ"], fields["σ²"]
+        if not isinstance(mean, np.ndarray) or not isinstance(variance, np.ndarray):
+            raise _Unsupported(
+                "has no mean and variance (track_stats=false), so what it gives depends on the batch"
+            )
+        affine = isinstance(fields["γ"], np.ndarray) and isinstance(fields["β"], np.ndarray)
+        parameters = {"weight": fields["γ"], "bias": fields["β"]} if affine else {}
+        parameters |= {"running_mean": mean, "running_var": variance}
+        settings = {"eps": self.shortest(fields["ϵ"]), "affine": affine}
+        values = {name: self.numbers(value, 1, place) for name, value in parameters.items()}
+        return self.activated("batchnorm", settings, values, fields["λ"], place)
+
+    # Their fields --------------------------------------------------------------------------
+
+    def numbers(self, value: object, ndim: int | None, place: str) -> np.ndarray:
+        if not isinstance(value, np.ndarray):
+            kind = f"a {plain(value.type.name)[:60]}" if isinstance(value, Struct) else _said(value)
+            gpu = "; save `cpu(model)`" if "CuArray" in kind or "CuDevice" in kind else ""
+            raise _Unsupported(f"has {kind} in place of an array of numbers{gpu}")
+        if value.dtype.kind != "f" or (ndim is not None and value.ndim != ndim):
+            raise _Unsupported(
+                f"has an array of {value.ndim} dimensions of {value.dtype} where weights should be"
+            )
+        if (
+            value.dtype.itemsize > 4
+            and (note := f"{self.model.where} has numbers of 64 bits, which are rounded to 32")
+            not in self.model.notes
+        ):
+            self.model.notes.append(note)
+        return value
+
+    def bias(self, value: object, place: str) -> dict[str, np.ndarray]:
+        """The bias as a parameter; `false`, or `Zeros()` in Flux 0.12, is none."""
+        if value is False or value is None or (isinstance(value, Struct) and value.type.own_name == "Zeros"):
+            return {}
+        return {"bias": self.numbers(value, 1, place)}
+
+    def pair(self, value: object) -> tuple[int, int]:
+        """A size along Flux's first two dimensions as (height, width)."""
+        if (
+            not isinstance(value, tuple)
+            or len(value) != 2
+            or not all(isinstance(side, int) for side in value)
+        ):
+            raise _Unsupported("is not of images: its sizes are no pairs of numbers")
+        return value if self.axes == HWCN else value[::-1]
+
+    def padding(self, value: object) -> tuple[int, ...]:
+        """A padding as (height, width), or as (top, left, bottom, right) where the ends have not the same."""
+        if isinstance(value, tuple) and len(value) == 2:
+            return self.pair(value)
+        if (
+            not isinstance(value, tuple)
+            or len(value) != 4
+            or not all(isinstance(side, int) for side in value)
+        ):
+            raise _Unsupported("is not of images: its padding is no pair of numbers")
+        first, second = value[:2], value[2:]
+        (top, bottom), (left, right) = (first, second) if self.axes == HWCN else (second, first)
+        if (top, left) == (bottom, right):
+            return top, left
+        schema = KINDS["conv"].schema["padding"]
+        if not any(part.get("maxItems") == 4 for part in schema.get("anyOf", ())):
+            raise _Unsupported(
+                f"has another padding on one side than on the other, {value}, which no layer of a spec has"
+            )
+        return top, left, bottom, right
+
+    @staticmethod
+    def shortest(value: object) -> float:
+        """A number of 32 bits in the fewest decimals that are it."""
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise _Unsupported("has no ϵ above 0")
+        short = float(str(np.float32(value)))
+        return short if np.float32(value) == value else float(value)
+
+
+def _is_layer(value: object) -> bool:
+    return isinstance(value, Named) and any(isinstance(part, np.ndarray) for part in value.values())
+
+
+def _share(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1 else 0.0
+
+
+def _function_said(value: object) -> str:
+    kind = value.type if isinstance(value, Struct) else value
+    if not isinstance(kind, JuliaType):
+        return "something that is no function"
+    if kind.is_anonymous:
+        return f"the anonymous function {plain(kind.own_name)[:60]}"
+    return plain(kind.own_name.removeprefix("#"))[:60]
+
+
+def _instead(kind: JuliaType) -> str:
+    """The layer that may stand in the place of a function of the user's, by the names in its code."""
+    calls = set(kind.calls) | {kind.own_name.strip("#0123456789")}
+    if calls & FLATTENING:
+        return "flatten"
+    known = [ACTIVATIONS[name] for name in ACTIVATIONS if name in calls and ACTIVATIONS[name] != "identity"]
+    if known:
+        return known[0]
+    if "softmax" in calls:
+        return "softmax"
+    return "globalmeanpool" if "mean" in calls else ""

@@ -1,0 +1,204 @@
+"""Files that plain Flux, BSON.jl and JLD2.jl wrote, in PyTorch: see tests/cases/flux/README.md."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from convert import main as convert
+from import_weights import main as import_weights
+from support.workflow import WORKFLOW
+
+from promptflux.classifiers.importers.bson import read_bson
+from promptflux.classifiers.importers.jld2 import read_jld2
+from promptflux.classifiers.network import Network
+from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.weights import load_model
+from promptflux.errors import StudyError
+
+CASES = Path(__file__).parents[1] / "cases" / "flux"
+WHOLE = [
+    path.name
+    for path in sorted(CASES.iterdir())
+    if re.fullmatch(r"(flux|jld2)_[\d.]+\.(bson|jld2)", path.name)
+]
+STATES = ["flux_0.14.25_state.bson", "jld2_0.4.53_state.jld2", "jld2_0.6.5_compressed.jld2"]
+
+
+def values_of(name):
+    read = read_jld2 if name.endswith("jld2") else read_bson
+    return read((CASES / name).read_bytes())
+
+
+def converted(name, folder, *options):
+    return convert([str(CASES / name), str(folder / "net.yaml"), *options])
+
+
+def imported(spec):
+    """The network, with its weights, that import_weights makes of a spec."""
+    weights = load_spec(spec).weights_path
+    out = Path(spec).with_suffix(".h5")
+    import_weights(
+        spec=str(spec), weights=str(weights), model=str(out), architecture=str(out.with_suffix(".txt"))
+    )
+    description, arrays = load_model(out)
+    return Network(description).load(arrays).eval()
+
+
+def probabilities(network, images):
+    with torch.inference_mode():
+        *_, (_, values) = network.outputs(torch.from_numpy(images.copy()))
+    return values.numpy()
+
+
+def held(network, name, atol=2e-6):
+    """Hold what a network gives to what Flux gave, as it is stored in the file."""
+    values = values_of(name)
+    np.testing.assert_allclose(probabilities(network, values["x"]), values["y"], atol=atol)
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory):
+    """The layers of the network of these files, as a spec has them."""
+    spec = converted("flux_0.16.9.bson", tmp_path_factory.mktemp("spec"), "--input", "rgb8x12")
+    return yaml.safe_load(spec.path.read_text())["layers"]
+
+
+def as_checkpoint(name, folder, layers, size=(8, 12), channels="rgb", labels=5, **weights):
+    """A spec with `layers`, and the file as its checkpoint."""
+    shutil.copy(CASES / name, folder / name)
+    value = {
+        "input": {"name": "small", "size": list(size), "channels": channels},
+        "layers": layers,
+        "labels": [f"label {number}" for number in range(labels)],
+        "weights": {"checkpoint": name, **weights},
+    }
+    (folder / "net.yaml").write_text(yaml.safe_dump(value))
+    return folder / "net.yaml"
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_chain_of_any_flux_is_converted_and_gives_what_flux_gave(name, tmp_path):
+    spec = converted(name, tmp_path, "--input", "rgb8x12")
+    assert [layer.kind for layer in spec.walk() if layer.parameters] == [
+        *("conv", "batchnorm", "conv", "conv", "conv", "conv", "dense", "batchnorm", "dense")
+    ]
+    held(imported(spec.path), name)
+
+
+@pytest.mark.parametrize("name", ["flux_0.12.0.bson", "jld2_0.6.5.jld2", *STATES])
+def test_a_file_of_flux_is_a_checkpoint(name, layers, tmp_path):
+    held(imported(as_checkpoint(name, tmp_path, layers)), name)
+
+
+@pytest.mark.parametrize("name", ["flux_0.14.25.bson", "flux_0.14.25_state.bson"])
+def test_a_network_of_height_before_width_is_turned(name, layers, tmp_path):
+    """The same network, its arrays taken to be (height 12, width 8, channels, N)."""
+    turned = yaml.safe_load(yaml.safe_dump(layers))
+    turned[4]["conv"] |= {"kernel": [2, 3], "stride": [1, 2], "padding": [0, 1]}
+    network = imported(as_checkpoint(name, tmp_path, turned, size=(12, 8), axes="hwcn"))
+    values = values_of(name)
+    np.testing.assert_allclose(probabilities(network, values["x"].swapaxes(2, 3)), values["y"], atol=2e-6)
+
+
+def test_so_is_one_that_is_converted(tmp_path):
+    spec = converted("flux_0.16.9.bson", tmp_path, "--axes", "hwcn", "--input", "rgb12x8")
+    values = values_of("flux_0.16.9.bson")
+    given = probabilities(imported(spec.path), values["x"].swapaxes(2, 3))
+    np.testing.assert_allclose(given, values["y"], atol=2e-6)
+
+
+def test_an_anonymous_function_is_named_with_the_layer_to_write(tmp_path):
+    with pytest.raises(StudyError) as error:
+        converted("anonymous.bson", tmp_path)
+    assert str(error.value).endswith(
+        "model[3] is an anonymous function that calls size, reshape, written in train.jl:7, which is not run; "
+        "if it does what `flatten` does, say `--instead 'model[3]=flatten'`."
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_with_that_layer_it_is_converted(tmp_path):
+    spec = converted("anonymous.bson", tmp_path, "--instead", "model[3]=flatten", "--input", "gray8")
+    assert yaml.safe_load(spec.path.read_text())["layers"] == [
+        {"conv": {"out": 4, "kernel": 3, "activation": "relu"}},
+        {"maxpool": 2},
+        "flatten",
+        {"dense": 3},
+        "softmax",
+    ]
+    held(imported(spec.path), "anonymous.bson")
+
+
+ANONYMOUS = [
+    {"conv": {"out": 4, "kernel": 3, "activation": "relu"}},
+    {"maxpool": 2},
+    "flatten",
+    {"dense": 3},
+    "softmax",
+]
+
+
+def test_in_a_spec_the_layer_stands_where_the_function_is(tmp_path, capsys):
+    spec = as_checkpoint("anonymous.bson", tmp_path, ANONYMOUS, size=(8, 8), channels="gray", labels=3)
+    held(imported(spec), "anonymous.bson")
+    assert "model[3] is an anonymous function" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("at", "layer", "said"),
+    [
+        (0, {"conv": {"out": 6, "kernel": 3}}, "model[1] has"),
+        (0, {"conv": {"out": 6, "kernel": 3, "padding": 1}}, "after model[1] the file has leaky_relu, and the spec nothing"),
+        (1, {"batchnorm": {"activation": "relu", "eps": 0.001}}, "model[2] has the eps 1e-05, and batchnorm1 0.001"),
+        (2, {"meanpool": 2}, "after model[2] the file has relu, maxpool 2×2 2×2 0×0, and the spec relu, meanpool 2×2 2×2 0×0"),
+        (8, {"dense": {"out": 12, "bias": False, "activation": "tanh"}}, "model[9] has weight 12×32, bias 12, and dense1 wants weight 12×32"),
+        (11, {"dense": 5}, "model[12] has weight 5×12, and dense2 wants weight 5×12, bias 5; write `bias: false` in it"),
+        (11, "relu", "the file has conv 6×3×3×3"),
+    ],
+)  # fmt: skip
+def test_another_network_is_told_by_its_first_layer_that_differs(at, layer, said, layers, tmp_path):
+    changed = [*layers[:at], layer, *layers[at + 1 :]]
+    if at == 11 and layer == "relu":
+        changed = [*layers[:8], {"dense": 5}]
+    spec = as_checkpoint("flux_0.15.2.bson", tmp_path, changed)
+    with pytest.raises(StudyError, match=re.escape(said)):
+        imported(spec)
+
+
+def test_the_docs_command_does_what_it_says(tmp_path, monkeypatch):
+    text = (WORKFLOW / "docs" / "networks.md").read_text()
+    [line] = [
+        line for line in text.splitlines() if line.startswith("python scripts/convert.py trained_model")
+    ]
+    shutil.copy(CASES / "anonymous.bson", tmp_path / "trained_model.bson")
+    monkeypatch.chdir(tmp_path)
+    spec = convert(shlex.split(line.replace("gray28", "gray8"))[2:])
+    assert spec.path.name == "trained_model.yaml"
+    held(imported(spec.path), "anonymous.bson")
+
+
+def test_where_several_sizes_fit_they_are_told(tmp_path):
+    with pytest.raises(StudyError, match=r"square images of 8, 9 pixels.*--input gray8"):
+        converted("anonymous.bson", tmp_path, "--instead", "model[3]=flatten")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--instead", "model[9]=flatten"],
+            r"model\[9\] is no function of the user's own; such are model\[3\]",
+        ),
+        (["--instead", "model[3]=conv"], "conv cannot stand in the place of a function; flatten, "),
+        (["--instead", "flatten"], r"write a place and a layer, such as 'model\[3\]=flatten'"),
+    ],
+)
+def test_a_wrong_instead_is_told(options, said, tmp_path):
+    with pytest.raises(StudyError, match=said):
+        converted("anonymous.bson", tmp_path, *options)
