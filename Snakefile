@@ -9,6 +9,7 @@ report: "captions/study.rst"
 
 
 include: "rules/common.smk"  # reads config.yaml, checks it, and has what the rules share
+include: "rules/fetch.smk"
 include: "rules/generate.smk"
 include: "rules/preprocess.smk"
 include: "rules/models.smk"

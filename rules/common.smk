@@ -17,6 +17,7 @@ from promptflux.files.digests import Digests
 from promptflux.files.made import bring_up_to_date
 from promptflux.files.whole import clear_partial_files, sha256_of_text
 from promptflux.generation.context import prompt_warnings
+from promptflux.generation.generator import hub_name
 from promptflux.paths import Results
 from promptflux.report.sections import (
     benchmarks,
@@ -225,6 +226,7 @@ DAMAGED = {}
 if workflow.is_main_process and not REMOTE_STORAGE:
     DAMAGED = bring_up_to_date({name: job.request(DIGESTS) for name, job in JOBS.items()}, LYING, DIGESTS)
     DIGESTS.save()
+    STUDY.write_generators(LYING)
     check_disk()
 
 
@@ -248,6 +250,11 @@ def sources_of(images):
     batches = [batch for batch, names in GENERATED.items() if not set(names).isdisjoint(generated)]
     brought = RESULTS.images(generated) if REMOTE_STORAGE else []
     return [RESULTS.checksums(batch) for batch in batches] + own + brought
+
+
+def fetched_for(generator):
+    """The lists of what a generator has of the hub. With remote storage jobs share no cache, and each fetches for itself."""
+    return [] if REMOTE_STORAGE else [RESULTS.fetched(hub_name(wanted)) for wanted in generator.of_the_hub()]
 
 
 def spec_of(wildcards):

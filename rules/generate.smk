@@ -24,6 +24,7 @@ for batch, prompts in STUDY.prompts_of.items():
         input:
             prompts=ancient(local(str(STUDY.prompts_path))),
             model=users(generator.files()),
+            fetched=fetched_for(generator),
             request=request_of(f"generate/{batch}"),
         output:
             images=update(RESULTS.images(DECLARED_IMAGES.get(batch, []))),
@@ -43,6 +44,7 @@ for batch, prompts in STUDY.prompts_of.items():
             gpu={"auto": GPU, "cuda": 1}.get(generator.device, 0),
         params:
             asked=asked_of(f"generate/{batch}"),
+            fetches=REMOTE_STORAGE,
         message:
             f"Generating {len(STUDY.image_batches[batch])} images ({batch})"
         script:

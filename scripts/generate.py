@@ -4,11 +4,16 @@ An image whose recorded recipe is what would be made anyway is kept as it is; th
 loaded only if one is missing.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from promptflux.files.checksums import write_checksums
 from promptflux.files.costs import read_costs, write_costs
 from promptflux.files.whole import sha256_of_file
+from promptflux.generation.generator import hub_entries
+from promptflux.generation.hub import fetch
+from promptflux.generation.loading import check_variants
 from promptflux.generation.pipeline import make
 from promptflux.generation.prompts import read_prompts
 from promptflux.generation.recipe import marks, requests
@@ -25,11 +30,13 @@ def main(
     checksums: str,
     costs: str | None = None,
     on_bad_image: str = "stop",
+    fetches: bool = False,
 ) -> None:
     """Make the images `names`, each `{prompt}_{k}`, in the results that `checksums` lies in, and then this list.
 
     prompts: the prompts table. settings: `Generator.settings()`. costs: a table of what each image cost, which keeps
-    the rows of images that are kept. on_bad_image: `stop`, or else an image that is no picture is marked. Each file is
+    the rows of images that are kept. on_bad_image: `stop`, or else an image that is no picture is marked. fetches: what is of the hub is fetched here, not
+    by a job before. Each file is
     an 8-bit RGB PNG that holds its provenance (`promptflux.images.provenance`). Raises StudyError if the model cannot
     be loaded or cannot do what is asked.
     """
@@ -42,9 +49,14 @@ def main(
         for text in marks(request, made_with):
             note(text)
     made = {}
+    if missing and fetches:
+        for wanted in hub_entries(settings):
+            fetch(wanted)
     if missing:
-        # Of all rows, not of this batch alone: what the model cannot do is said before its first image.
-        made = make(missing, settings, read_prompts(prompts), on_bad_image)
+        # Of all rows and variants, not of this batch alone: what a model cannot do is said before the first image.
+        rows = read_prompts(prompts)
+        check_variants(Path(results.generators), settings, rows)
+        made = make(missing, settings, rows, on_bad_image)
     if costs:
         known = read_costs(costs)
         known |= {name: made[it.path] for name, it in zip(names, wanted, strict=True) if it.path in made}
@@ -56,4 +68,6 @@ def main(
 
 
 if "snakemake" in globals():
+    if not snakemake.params.fetches:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     run(main, snakemake)

@@ -32,6 +32,8 @@ def test_the_names_of_the_results():
     assert HERE() == "results"
     assert HERE("any/thing") == "results/any/thing"
     assert all_files(HERE) == {
+        "fetched": "results/fetched/a_model.json",
+        "generators": "results/requests/generators.json",
         "image": "results/images/a_image.png",
         "metadata": "results/images/metadata.jsonl",
         "checksums": "results/checksums/a_batch.sha256",

@@ -30,6 +30,15 @@ class Results:
 
     # What is made, in the order of the flow
 
+    def fetched(self, model: str) -> str:
+        """What was fetched of the hub, as JSON; the files are in the cache of Hugging Face."""
+        return self(f"fetched/{model}.json")
+
+    @property
+    def generators(self) -> str:
+        """The settings of each variant, for the jobs that hold all of them to the prompts."""
+        return self("requests/generators.json")
+
     def image(self, image: str) -> str:
         return self(f"images/{image}.png")
 

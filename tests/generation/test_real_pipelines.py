@@ -105,26 +105,25 @@ def test_a_table_with_and_without_negative_prompts_keeps_each_image_as_it_is_alo
 # What is said ahead
 
 
-def said(folder, prompts=FOREST, capsys=None, **settings) -> str:
+def said(folder, prompts=FOREST, **settings) -> str:
     """What checking says, without a weight loaded."""
-    check(folder, SETTINGS | {"model": str(folder), **settings}, prompts, is_whole=True)
-    return capsys.readouterr().err
+    return "\n".join(check(folder, SETTINGS | {"model": str(folder), **settings}, prompts, is_whole=True)[2])
 
 
-def test_a_negative_prompt_that_is_ignored_is_said(model_of, capsys):
+def test_a_negative_prompt_that_is_ignored_is_said(model_of):
     flux = model_of("flux")
     assert (
         "forest is ignored: FluxPipeline takes it with generator.true_cfg_scale above 1, and that is 1"
-        in said(flux, capsys=capsys)
+        in said(flux)
     )
-    assert "ignored" not in said(flux, true_cfg_scale=2.0, capsys=capsys)
+    assert "ignored" not in said(flux, true_cfg_scale=2.0)
     assert "true_cfg_scale has no effect, as no prompt has a negative" in said(
-        flux, [Prompt("a", "b")], true_cfg_scale=2.0, capsys=capsys
+        flux, [Prompt("a", "b")], true_cfg_scale=2.0
     )
     for kind in ("sd", "sdxl", "sd3", "pixart", "sana"):
         words = "takes it with generator.guidance_scale above 1, and that is 1"
-        assert words in said(model_of(kind), guidance_scale=1.0, capsys=capsys)
-        assert "ignored" not in said(model_of(kind), capsys=capsys)
+        assert words in said(model_of(kind), guidance_scale=1.0)
+        assert "ignored" not in said(model_of(kind))
 
 
 @pytest.mark.parametrize("kind", ["flux", "sd", "sd3", "pixart"])
@@ -142,19 +141,19 @@ def test_what_is_said_to_be_ignored_is_ignored(model_of, kind):
     assert not np.array_equal(ignored, plain_script(folder, **asked, **on, negative_prompt="fog"))
 
 
-def test_guidance_that_a_model_is_not_made_for_is_said(model_of, made_once, tiny_model, capsys):
+def test_guidance_that_a_model_is_not_made_for_is_said(model_of, made_once, tiny_model):
     schnell = made_once(
         "tiny_schnell", lambda folder: pipelines.flux(tiny_model, folder, guidance_embeds=False)
     )
-    assert "guidance_scale has no effect" in said(schnell, [], capsys=capsys)
-    assert "guidance_scale" not in said(model_of("flux"), [], capsys=capsys)
+    assert "guidance_scale has no effect" in said(schnell, [])
+    assert "guidance_scale" not in said(model_of("flux"), [])
     asked = {"prompt": "a", "num_inference_steps": 1, "width": 32, "height": 32}
     assert np.array_equal(
         plain_script(schnell, guidance_scale=1.0, **asked), plain_script(schnell, guidance_scale=9.0, **asked)
     )
 
 
-def test_a_size_that_would_be_rounded_is_said(model_of, capsys):
+def test_a_size_that_would_be_rounded_is_said(model_of):
     with pytest.raises(StudyError, match="generator.width is 36; .* can only make multiples of 8"):
         check(model_of("flux"), SETTINGS | {"width": 36}, [], is_whole=True)
     with pytest.raises(StudyError, match="generator.width is 40; .* can only make multiples of 32"):
@@ -163,12 +162,12 @@ def test_a_size_that_would_be_rounded_is_said(model_of, capsys):
         check(model_of("sd"), SETTINGS | {"width": 36}, [], is_whole=True)
 
 
-def test_sizes_that_are_made_of_others_are_said(model_of, capsys, monkeypatch):
+def test_sizes_that_are_made_of_others_are_said(model_of, monkeypatch):
     """PixArt of 1024 pixels makes what is nearest of a table, and scales it."""
     monkeypatch.setattr(ahead, "native_size", lambda folder: (1024, 1024))
     words = "PixArtSigmaPipeline makes 1216 × 832 pixels of generator.width and height, and scales and crops the image to 1200 × 800"
-    assert words in said(model_of("pixart"), [], width=1200, height=800, capsys=capsys)
-    assert "scales" not in said(model_of("pixart"), [], width=1216, height=832, capsys=capsys)
+    assert words in said(model_of("pixart"), [], width=1200, height=800)
+    assert "scales" not in said(model_of("pixart"), [], width=1216, height=832)
 
 
 @pytest.mark.parametrize(

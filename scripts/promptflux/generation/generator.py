@@ -1,12 +1,14 @@
 """A diffusion model with its sampler settings, checked before any job runs."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, shown
+from promptflux.files.whole import sha256_of_text
 from promptflux.generation.adapters import NO_PICKLE, PICKLES, local_files, read_adapters
 from promptflux.generation.hub_cache import HUB_ID
 from promptflux.generation.model_check import folder_problems
@@ -74,24 +76,28 @@ class Generator:
         return list(dict.fromkeys([*found, *own, *more]))
 
     def of_the_hub(self) -> list[dict[str, Any]]:
-        """What is fetched from the hub: `repo`, `revision`, and of what kind; of a model its `variant`, of others the `file`."""
-        found: list[dict[str, Any]] = []
-        if self.revision is not None:
-            found.append(
-                {"kind": "model", "repo": self.model, "revision": self.revision, "variant": self.variant}
-            )
-        for kind, entries in (("lora", self.lora), ("textual_inversion", self.textual_inversion)):
-            for entry in entries or []:
-                if "revision" in entry:
-                    found.append(
-                        {
-                            "kind": kind,
-                            "repo": entry["model"],
-                            "revision": entry["revision"],
-                            "file": entry.get("file"),
-                        }
-                    )
-        return found
+        """What is fetched of the hub."""
+        return hub_entries(self.settings())
+
+
+def hub_entries(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What settings need of the hub: `kind`, `repo` and `revision`; of a model its `variant`, of others the `file`."""
+    found: list[dict[str, Any]] = []
+    if settings["revision"] is not None:
+        model = {"repo": settings["model"], "revision": settings["revision"]}
+        found.append({"kind": "model", **model, "variant": settings["variant"]})
+    for kind in ("lora", "textual_inversion"):
+        for entry in settings[kind] or []:
+            if "revision" in entry:
+                place = {"repo": entry["model"], "revision": entry["revision"]}
+                found.append({"kind": kind, **place, "file": entry.get("file")})
+    return found
+
+
+def hub_name(wanted: Mapping[str, Any]) -> str:
+    """A name for what is fetched of the hub, an entry of `Generator.of_the_hub()`."""
+    digest = sha256_of_text(json.dumps(wanted, sort_keys=True))[:8]
+    return f"{wanted['repo'].replace('/', '--')}_{digest}"
 
 
 def read_generator(

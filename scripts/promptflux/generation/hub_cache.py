@@ -8,10 +8,14 @@ from promptflux.errors import StudyError, shown
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
+class NotFetchedError(StudyError):
+    """What is asked of the hub is not in the cache."""
+
+
 def cached_folder(model: str, revision: str) -> Path:
     """The folder of a hub id at a revision in the cache; nothing is asked of the network.
 
-    Raises StudyError if it is not there. The layout is that of
+    Raises NotFetchedError if it is not there. The layout is that of
     https://huggingface.co/docs/huggingface_hub/guides/manage-cache: `snapshots/{commit}`, and `refs/{name}` with a commit.
     """
     from huggingface_hub import constants
@@ -21,7 +25,7 @@ def cached_folder(model: str, revision: str) -> Path:
     for commit in (revision, _read(place / "refs" / revision)):
         if commit and (place / "snapshots" / commit).is_dir():
             return place / "snapshots" / commit
-    raise StudyError(
+    raise NotFetchedError(
         f"generator.model: {model} at {shown(revision)} is not in the cache of this machine ({constants.HF_HUB_CACHE}) any more; "
         f"delete results/fetched and run the same command again where the hub can be reached. On a cluster all "
         f"nodes must see the same cache: set HF_HOME to a folder that they share."

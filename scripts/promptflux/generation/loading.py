@@ -1,16 +1,17 @@
 """Loading a diffusers pipeline: its classes, its parts, and what the study lays over it."""
 
 import inspect
+import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, printable, shown
 from promptflux.generation.adapters import check_adapters, load_adapters
 from promptflux.generation.ahead import check_asked, effects, image_to_image
-from promptflux.generation.hub_cache import cached_folder
+from promptflux.generation.hub_cache import NotFetchedError, cached_folder
 from promptflux.generation.model_check import NAME, folder_problems, index_problems, parts_of
 from promptflux.generation.model_folder import check_sums, read_object
 from promptflux.generation.placing import place
@@ -40,7 +41,9 @@ def load(settings: dict, prompts: Sequence[Prompt]) -> tuple:
     note(f"generate: loading {model}{f' at {revision}' if revision else ''} on {device} as {dtype}")
     with ExitStack() as stack:
         folder, file = stack.enter_context(configs_of(settings))
-        pipeline_class, classes = check(folder, settings, prompts, is_whole=file is None)
+        pipeline_class, classes, warnings = check(folder, settings, prompts, is_whole=file is None)
+        for text in warnings:
+            note(text)
         if file is None:
             check_sums(folder)
         if file is not None:
@@ -124,11 +127,11 @@ def configs_of(settings: Mapping[str, Any]) -> Iterator[tuple[Path, Path | None]
 
 def check(
     folder: Path, settings: Mapping[str, Any], prompts: Sequence[Prompt], is_whole: bool
-) -> tuple[Any, dict[str, type]]:
-    """Hold a model and what is asked of it to each other before a weight is loaded; the classes of its pipeline and parts.
+) -> tuple[Any, dict[str, type], list[str]]:
+    """Hold a model and what is asked of it to each other before a weight is loaded.
 
-    is_whole: whether the folder has the weights, too. Notes what will have no effect. Raises StudyError if something
-    cannot be done.
+    is_whole: whether the folder has the weights, too. Returns the class of the pipeline, those of its parts, and a warning
+    for each thing that will have no effect. Raises StudyError if something cannot be done.
     """
     if found := folder_problems(folder, settings) if is_whole else index_problems(folder):
         raise StudyError(*found)
@@ -148,9 +151,35 @@ def check(
     for name, part_class in classes.items():
         if (folder / name).is_dir():
             check_config(folder / name, part_class)
-    for text in effects(sampled, folder, settings, prompts):
-        note(text)
-    return pipeline_class, classes
+    return pipeline_class, classes, effects(sampled, folder, settings, prompts)
+
+
+def check_variants(path: Path, own: Mapping[str, Any], prompts: Sequence[Prompt]) -> None:
+    """Hold all variants of a study to its prompts, so that what one cannot do is said before an image of any is made.
+
+    path: their settings, as `Study.write_generators` writes them. own: those of this job, which `load` looks at. Notes what
+    will have no effect, in the first job alone. Raises StudyError with all that cannot be done.
+    """
+    if not path.is_file():
+        return
+    found, warnings = [], []
+    for variant, settings in json.loads(path.read_text(encoding="utf-8")).items():
+        if settings == own:
+            continue
+        try:
+            with configs_of(settings) as (folder, file):
+                told = check(folder, settings, prompts, is_whole=file is None)[2]
+        except NotFetchedError:
+            continue  # its own job says the rest
+        except StudyError as error:
+            found += [f"{sentence} (In the variant {variant}.)" for sentence in error.args]
+            continue
+        warnings += [f"{text} (in the variant {variant})" for text in told]
+    if found:
+        raise StudyError(*found)
+    with suppress(FileExistsError), open(path.with_suffix(".said"), "x"):
+        for text in warnings:
+            note(text)
 
 
 @contextmanager

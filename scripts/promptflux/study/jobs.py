@@ -71,7 +71,10 @@ def jobs_of(
 
 
 def _images(study: Study, code: Callable[[str], str], edited: Mapping[str, Sequence[str]]) -> Iterator[Job]:
-    """The jobs that make images and their tensors."""
+    """The jobs that make images and their tensors, and what goes before."""
+    for name, wanted in study.of_the_hub.items():
+        # Without its code: what a repository has at a revision is the same, whoever fetches it.
+        yield Job(f"fetch_model/{name}", {"wanted": wanted})
     for batch in study.prompts_of:
         generator = study.generator_of(batch)
         asked = {

@@ -17,6 +17,10 @@ class Stage:
     jobs: Jobs
 
 
+def _fetch(study: Study, engines: Sequence[Engine]) -> list[str]:
+    return [f"fetch_model/{name}" for name in study.of_the_hub]
+
+
 def _generate(study: Study, engines: Sequence[Engine]) -> list[str]:
     return [f"generate/{batch}" for batch in study.prompts_of]
 
@@ -59,6 +63,7 @@ def compared(engines: Sequence[Engine]) -> list[Engine]:
 
 
 STAGES = {
+    "fetch": Stage("Fetching the model", _fetch),
     "generate": Stage("Generating the images", _generate),
     "preprocess": Stage("Preprocessing", _preprocess),
     "models": Stage("Reading the classifiers", _models),

@@ -16,8 +16,8 @@ from promptflux.errors import StudyError, plain, shown
 from promptflux.figures.catalog import FIGURES, Drawing, drawings
 from promptflux.files.checksums import read_checksums
 from promptflux.files.digests import Digests
-from promptflux.files.whole import sha256_of_text
-from promptflux.generation.generator import Generator, read_generator
+from promptflux.files.whole import sha256_of_text, whole
+from promptflux.generation.generator import Generator, hub_name, read_generator
 from promptflux.generation.init_images import init_image_problems
 from promptflux.generation.prompts import Prompt, image_names, images_of_variants, read_prompts
 from promptflux.generation.recipe import named
@@ -66,6 +66,21 @@ class Study:
     @property
     def has_variants(self) -> bool:
         return bool(self.grid.axes)
+
+    @property
+    def of_the_hub(self) -> dict[str, dict[str, Any]]:
+        """What is fetched of the hub for all variants, by the name of its job."""
+        generators = self.generators.values()
+        return {hub_name(wanted): wanted for it in generators for wanted in it.of_the_hub()}
+
+    def write_generators(self, results: Results) -> None:
+        """Write the settings of each variant for the jobs that make images, if there is more than one."""
+        path = Path(results.generators)
+        text = json.dumps({variant: it.settings() for variant, it in self.generators.items()}, indent=1)
+        if len(self.generators) > 1 and not (path.is_file() and path.read_text(encoding="utf-8") == text):
+            with whole(path) as partial:
+                partial.write_text(text, encoding="utf-8")
+            path.with_suffix(".said").unlink(missing_ok=True)
 
     def variant_of(self, batch: str) -> str:
         """The variant of a batch of generated images, or of such an image; "" in a study without variants."""
