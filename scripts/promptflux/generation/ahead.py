@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, shown
-from promptflux.generation.adapters import file_of, token_of
+from promptflux.generation.adapter_loading import file_of, token_of
 from promptflux.generation.model_folder import native_size, read_object
 from promptflux.generation.prompts import Prompt
 

@@ -10,9 +10,8 @@ from typing import Any
 from promptflux.errors import StudyError, shown
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.adapters import NO_PICKLE, PICKLES, local_files, read_adapters
-from promptflux.generation.hub_cache import HUB_ID
 from promptflux.generation.model_check import folder_problems
-from promptflux.generation.model_folder import model_files
+from promptflux.generation.model_folder import HUB_ID, model_files
 from promptflux.generation.schedulers import folder_scheduler_problems, read_scheduler
 from promptflux.generation.single_file import file_problems
 from promptflux.images.containers import dimensions

@@ -13,6 +13,7 @@ from typing import Any
 
 from promptflux.errors import StudyError, plain, printable, reason, shown
 from promptflux.files.whole import sha256_of_file
+from promptflux.generation.adapter_loading import file_of
 from promptflux.generation.adapters import only_file
 from promptflux.generation.hub_cache import cached_folder
 from promptflux.generation.model_check import ASKS_FOR_CODE, NO_CODE, folder_problems, parts_of
@@ -142,8 +143,6 @@ def _variant_of(name: str) -> str | None:
 
 def _without_the_hub(wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     """What is wanted, if the cache has it by its commit and whole; None if it does not."""
-    from promptflux.generation.adapters import file_of
-
     try:
         folder = cached_folder(wanted["repo"], wanted["revision"])
         if wanted["kind"] == "model":
@@ -252,12 +251,14 @@ def hub_sentences(repo: str, revision: str) -> Iterator[None]:
 
 
 def _sentence(error: BaseException, repo: str, revision: str) -> str:
-    import httpx2
     from huggingface_hub import constants, errors
 
     chain = [error]
     while (cause := chain[-1].__cause__) is not None and cause not in chain:
         chain.append(cause)
+
+    # httpx or its successor, whichever huggingface_hub brings
+    kinds_of_network = {kind.__name__ for one in chain for kind in type(one).__mro__}
 
     def caused(*kinds: type[BaseException]) -> Any:
         return next((one for one in chain if isinstance(one, kinds)), None)
@@ -306,19 +307,23 @@ def _sentence(error: BaseException, repo: str, revision: str) -> str:
         if full.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return f"the cache cannot be written ({constants.HF_HUB_CACHE}: {os.strerror(full.errno)}); set HF_HOME to a folder of yours."
     text = " ".join(str(one) for one in chain)
-    if "Consistency check failed" in text or caused(httpx2.RemoteProtocolError, errors.FileMetadataError):
+    if (
+        "Consistency check failed" in text
+        or caused(errors.FileMetadataError)
+        or ("RemoteProtocolError" in kinds_of_network)
+    ):
         return (
             f"{repo}: a file did not arrive whole, or the answer was not the hub's; run the same command again. If that does not "
             f"help, open {hub} in a browser on this machine: a network may want a login first."
         )
-    if caused(httpx2.ProxyError):
+    if "ProxyError" in kinds_of_network:
         return f"the proxy of this machine (HTTPS_PROXY) does not let {hub} through: {reason(error)}."
     if "CERTIFICATE" in text.upper():
         return (
             f"{hub} does not show a certificate that is trusted here: a network may want a login first (open it in a browser), or a "
             f"proxy opens what is encrypted (set SSL_CERT_FILE to its certificate)."
         )
-    if caused(httpx2.TransportError, ConnectionError, TimeoutError):
+    if "TransportError" in kinds_of_network or caused(ConnectionError, TimeoutError):
         return (
             f"{hub} cannot be reached from here ({reason(chain[-1], 100)}). Run this where it can (on a cluster the login node: "
             f"`snakemake --cores 1 --until fetch_model`), or fetch {repo} elsewhere (`hf download {repo} --revision {revision}`) "

@@ -1,11 +1,8 @@
 """Where a model of the hub lies on this machine: the cache that all programs of Hugging Face share."""
 
-import re
 from pathlib import Path
 
 from promptflux.errors import StudyError, shown
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 class NotFetchedError(StudyError):

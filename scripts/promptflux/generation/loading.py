@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promptflux.errors import StudyError, printable, shown
-from promptflux.generation.adapters import check_adapters, load_adapters
+from promptflux.generation.adapter_loading import check_adapters, load_adapters
 from promptflux.generation.ahead import check_asked, effects, image_to_image
 from promptflux.generation.hub_cache import NotFetchedError, cached_folder
 from promptflux.generation.model_check import NAME, folder_problems, index_problems, parts_of

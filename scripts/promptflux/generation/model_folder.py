@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from math import lcm
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from promptflux.errors import StudyError, printable, shown
 from promptflux.files.checksums import read_checksums, write_checksums
 from promptflux.files.whole import sha256_of_file
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 # Of a model folder, what decides its images; not its model card or previews.
 MODEL_SUFFIXES = {".json", ".txt", ".model", ".safetensors"}
