@@ -267,6 +267,12 @@ def layers_of(wildcards):
     return users([str(path) for path in STUDY.classifiers[wildcards.classifier].files[1:]])
 
 
+def labels_of(wildcards):
+    """The file with the labels of a classifier, where its spec names one."""
+    path = STUDY.classifiers[wildcards.classifier].labels_file
+    return users(str(path)) if path else []
+
+
 def weights_of(wildcards):
     """The file with the weights of a classifier; none if they come from a seed."""
     path = STUDY.classifiers[wildcards.classifier].weights_path

@@ -10,6 +10,7 @@ rule import_weights:
     input:
         spec=spec_of,
         layers=layers_of,
+        labels=labels_of,
         weights=weights_of,
         request=request_of("import_weights/{classifier}"),
     output:

@@ -5,7 +5,8 @@
 How a classifier wants its images.
 
 `mean` and `std` hold one number per channel, for values in 0..1. `fit` is `"crop"`, `"pad"`
-or `"stretch"`; `filter` is one of the keys of [`FILTERS`](@ref) or `"nearest"`.
+or `"stretch"`; `filter` is one of the keys of [`FILTERS`](@ref) or `"nearest"`. `resize`, if it is
+not 0, is what the shorter side gets before the center is cut out.
 """
 struct InputSpec
     name::String
@@ -16,7 +17,11 @@ struct InputSpec
     filter::String
     mean::Vector{Float32}
     std::Vector{Float32}
+    resize::Int
 end
+
+InputSpec(name, width, height, channels, fit, filter, mean, std) =
+    InputSpec(name, width, height, channels, fit, filter, mean, std, 0)
 
 channel_count(input::InputSpec) = input.channels == "gray" ? 1 : 3
 
@@ -119,7 +124,7 @@ end
 
 InputSpec(fields::Fields) = InputSpec(
     fields[:name], fields[:width], fields[:height], fields[:channels], fields[:fit], fields[:filter],
-    fields[:mean], fields[:std],
+    fields[:mean], fields[:std], get(fields, :resize, 0),
 )
 
 LayerDescription(fields::Fields) = LayerDescription(
@@ -144,6 +149,7 @@ fields(description::Description) = Fields(
 fields(input::InputSpec) = Fields(
     :name => input.name, :width => input.width, :height => input.height, :channels => input.channels,
     :fit => input.fit, :filter => input.filter, :mean => Float64.(input.mean), :std => Float64.(input.std),
+    (:resize => input.resize for _ in 1:(input.resize > 0))...,
 )
 fields(layer::LayerDescription) = merge(own_fields(layer),
     isempty(layer.branches) ? Fields() :

@@ -158,6 +158,11 @@ def test_a_kind_is_sound(kind: Kind):
         assert schema.get("description"), f"{setting} says nothing to who gets it wrong"
 
 
+def test_every_kind_stands_in_the_readme():
+    section = (WORKFLOW / "README.md").read_text().split("### Your own CNN")[1].split("\n## ")[0]
+    assert [name for name in KINDS if f"`{name}" not in section] == []
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_an_activation_inside_of_a_layer_is_that_after_it(tmp_path, name):
     inside, after = (

@@ -15,12 +15,13 @@ from promptflux.errors import StudyError
 SIZE = (11, 9)
 
 
-def run(tmp_path, layer, channels="rgb", size=SIZE):
-    """What the layer makes of random maps: (maps, the layer of the description, what comes out, its parameters)."""
+def run(tmp_path, layers, size=SIZE):
+    """What a layer, or the last of several, makes of random maps: (what goes in, its description, what comes out, parameters)."""
+    layers = layers if isinstance(layers, list) else [layers]
     spec = load_spec(
         write_spec(
-            tmp_path, "one", input={"name": "maps", "size": list(size), "channels": channels},
-            layers=[layer, "flatten", {"dense": 2}], labels=["a", "b"],
+            tmp_path, "one", input={"name": "maps", "size": list(size), "channels": "rgb"},
+            layers=[*layers, "flatten", {"dense": 2}], labels=["a", "b"],
         )
     )  # fmt: skip
     weights = untrained_weights(spec, 1)
@@ -33,8 +34,9 @@ def run(tmp_path, layer, channels="rgb", size=SIZE):
     maps = 3 * torch.randn(4, *spec.input.shape, generator=torch.Generator().manual_seed(3))
     network = Network(description).load(weights).eval()
     with torch.no_grad():
-        name, values = next(iter(network.outputs(maps)))
-    described = description.layers[0]
+        outputs = [("input", maps), *network.outputs(maps)]
+    described = description.layers[len(layers) - 1]
+    (_, maps), (name, values) = outputs[len(layers) - 1 : len(layers) + 1]
     assert name == described.name and values.shape[1:] == described.shape
     own = {
         key.split("/")[1]: torch.from_numpy(array) for key, array in weights.items() if key.startswith(name)
@@ -269,3 +271,136 @@ def test_names_tell_kinds_apart(tmp_path):
     for kind in KINDS.values():
         for number in (1, 6, 61):
             assert kind_of(f"residual1.{kind.numbered(number)}") is kind
+
+
+# Normalization, and what is learned for each channel ---------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_local_response_normalization(tmp_path, size):
+    maps, _, values, _ = run(
+        tmp_path, [{"conv": {"out": 7, "kernel": 1}}, {"lrn": {"size": size, "alpha": 0.5}}]
+    )
+    torch.testing.assert_close(values, F.local_response_norm(maps, size, alpha=0.5, beta=0.75, k=1.0))
+    maps, _, values, _ = run(tmp_path, {"lrn": {"size": size, "alpha": 2, "beta": 0.5, "k": 2}})
+    torch.testing.assert_close(values, F.local_response_norm(maps, size, alpha=2, beta=0.5, k=2))
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+def test_layer_normalization_of_each_pixel_and_of_all_values(tmp_path, eps):
+    maps, _, values, own = run(tmp_path, {"layernorm": {"eps": eps}})
+    mean, variance = maps.mean(1, keepdim=True), maps.var(1, unbiased=False, keepdim=True)
+    plain = (maps - mean) / (variance + eps).sqrt()
+    torch.testing.assert_close(values, plain * own["weight"][:, None, None] + own["bias"][:, None, None])
+    maps, _, values, own = run(tmp_path, {"layernorm": {"over": "all", "eps": eps}})
+    assert own["weight"].shape == (3, *SIZE)
+    torch.testing.assert_close(values, F.layer_norm(maps, (3, *SIZE), own["weight"], own["bias"], eps))
+    for over in ("channels", "all"):
+        maps, _, values, own = run(tmp_path, ["flatten", {"layernorm": {"over": over, "eps": eps}}])
+        torch.testing.assert_close(
+            values, F.layer_norm(maps, maps.shape[1:], own["weight"], own["bias"], eps)
+        )
+    maps, _, values, own = run(tmp_path, {"layernorm": {"affine": False, "eps": eps, "activation": "relu"}})
+    torch.testing.assert_close(values, plain.relu())
+    assert not own
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_normalization(tmp_path, groups):
+    before = {"conv": {"out": 6, "kernel": 1}}
+    for affine in (True, False):
+        maps, _, values, own = run(
+            tmp_path, [before, {"groupnorm": {"groups": groups, "affine": affine, "eps": 0.1}}]
+        )
+        torch.testing.assert_close(
+            values, F.group_norm(maps, groups, own.get("weight"), own.get("bias"), 0.1)
+        )
+    maps, _, values, own = run(tmp_path, ["flatten", {"dense": 12}, {"groupnorm": groups}])
+    torch.testing.assert_close(values, F.group_norm(maps, groups, own["weight"], own["bias"]))
+
+
+@pytest.mark.parametrize("before", [[], ["flatten"]])
+def test_a_factor_and_a_summand_for_each_channel(tmp_path, before):
+    for settings, parts in (({}, "wb"), ({"weight": False}, "b"), ({"bias": False}, "w")):
+        maps, _, values, own = run(tmp_path, [*before, {"affine": settings | {"activation": "tanh"}}])
+        shape = (-1, 1, 1) if not before else (-1,)
+        wanted = maps * own["weight"].reshape(shape) if "w" in parts else maps
+        wanted = wanted + own["bias"].reshape(shape) if "b" in parts else wanted
+        torch.testing.assert_close(values, wanted.tanh())
+        assert len(own) == len(parts)
+
+
+@pytest.mark.parametrize("before", [[], ["flatten"]])
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_activation_that_is_learned(tmp_path, before, shared):
+    maps, _, values, own = run(tmp_path, [*before, {"prelu": {"shared": shared}}])
+    assert own["weight"].shape == ((1,) if shared else maps.shape[1:2])
+    torch.testing.assert_close(values, F.prelu(maps, own["weight"]))
+
+
+def test_untrained_they_are_the_identity(tmp_path):
+    layers = ["layernorm", {"groupnorm": 1}, "affine", "prelu"]
+    spec = load_spec(write_spec(tmp_path, layers=[*layers, "flatten", {"dense": 3}]))
+    weights = untrained_weights(spec, 1)
+    assert {name: set(weights[name].tolist()) for name in weights if not name.startswith("dense")} == {
+        "layernorm1/weight": {1.0}, "layernorm1/bias": {0.0}, "groupnorm1/weight": {1.0}, "groupnorm1/bias": {0.0},
+        "affine1/weight": {1.0}, "affine1/bias": {0.0}, "prelu1/weight": {0.25},
+    }  # fmt: skip
+
+
+# What picks and moves ----------------------------------------------------------------------
+
+
+def test_some_of_the_channels(tmp_path):
+    for before in ([], ["flatten"]):
+        maps, _, values, _ = run(tmp_path, [*before, {"channels": {"from": 1, "to": 2}}])
+        assert torch.equal(values, maps[:, 1:2])
+        maps, described, values, _ = run(tmp_path, [*before, {"channels": {"from": 1}}])
+        assert torch.equal(values, maps[:, 1:]) and described.settings["to"] == maps.shape[1]
+
+
+def test_the_channels_of_groups_in_turn(tmp_path):
+    maps, _, values, _ = run(tmp_path, [{"conv": {"out": 6, "kernel": 1}}, {"shuffle": 2}])
+    assert torch.equal(values, maps[:, [0, 3, 1, 4, 2, 5]])
+    assert torch.equal(values, torch.channel_shuffle(maps, 2))
+
+
+def test_zeros_around_the_maps(tmp_path):
+    for sides, around in ((1, (1, 1, 1, 1)), ([1, 2], (2, 2, 1, 1)), ([1, 2, 3, 0], (2, 0, 1, 3))):
+        maps, _, values, _ = run(tmp_path, {"pad": sides})
+        assert torch.equal(values, F.pad(maps, around))
+
+
+def test_a_network_may_end_in_a_softmax_of_maps_of_one_pixel(tmp_path):
+    layers = [{"conv": {"out": 3, "kernel": 1}}, "globalmeanpool", "softmax"]
+    spec = load_spec(write_spec(tmp_path, layers=layers))
+    network = Network(spec).eval()
+    maps = torch.randn(4, *spec.input.shape)
+    outputs = dict(network.outputs(maps))
+    assert outputs["softmax1"].shape == (4, 3, 1, 1)
+    torch.testing.assert_close(outputs["softmax1"].flatten(1), F.softmax(network(maps), dim=1))
+    torch.testing.assert_close(network(maps), outputs["globalmeanpool1"].flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([{"groupnorm": 2}], "its 3 channels cannot be divided into 2 groups"),
+        (["groupnorm"], "layers[0] is 'groupnorm' without its settings"),
+        ([{"shuffle": 2}], "its 3 channels cannot be divided into 2 groups"),
+        (["flatten", {"shuffle": 1}], "so put it before `- flatten`"),
+        (["flatten", {"lrn": 3}], "so put it before `- flatten`"),
+        (["flatten", {"pad": 1}], "so put it before `- flatten`"),
+        ([{"channels": {"from": 2, "to": 2}}], "there are no channels from 2 to before 2 in its 3"),
+        ([{"channels": {"to": 4}}], "there are no channels from 0 to before 4 in its 3"),
+        ([{"channels": {"from": 3}}], "there are no channels from 3 to before 3 in its 3"),
+        ([{"affine": {"weight": False, "bias": False}}], "it has neither a weight nor a bias"),
+        ([{"layernorm": {"over": "pixels"}}], "over is 'pixels'; it must be channels or all"),
+        ([{"layernorm": {"eps": 0}}], "eps is 0; it must be a number above 0"),
+        (["softmax"], "softmax takes a vector"),
+    ],
+)
+def test_what_does_not_fit_the_maps_is_refused(tmp_path, layers, said):
+    with pytest.raises(StudyError) as error:
+        load_spec(write_spec(tmp_path, layers=layers, input={"name": "maps", "size": 5, "channels": "rgb"}))
+    assert said in str(error.value)

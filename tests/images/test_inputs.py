@@ -142,3 +142,87 @@ def test_the_boxes_of_crop_and_pad(size, target):
 def test_halves_are_rounded_up():
     assert contained_size((20, 5), (10, 10)) == (10, 3)
     assert contained_size((5, 20), (10, 10)) == (3, 10)
+
+
+# Resize, then cut out the center: as torchvision ---------------------------------------------
+
+SIZES = [
+    (256, 256),
+    (300, 256),
+    (257, 511),
+    (1000, 333),
+    (31, 77),
+    (427, 640),
+    (224, 224),
+    (1, 3),
+    (255, 256),
+]
+
+
+def as_torchvision(
+    picture: Image.Image, shorter: int, size: tuple[int, int], filter_name: str
+) -> Image.Image:
+    """Resize and CenterCrop of torchvision.transforms, in Pillow: `_compute_resized_output_size` and `center_crop`."""
+    width, height = picture.size
+    short, long = (width, height) if width <= height else (height, width)
+    new_long = int(shorter * long / short)
+    new = (shorter, new_long) if width <= height else (new_long, shorter)
+    resized = picture.resize(new, FILTERS[filter_name])
+    top, left = round((new[1] - size[0]) / 2.0), round((new[0] - size[1]) / 2.0)
+    return resized.crop((left, top, left + size[1], top + size[0]))
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+@pytest.mark.parametrize(("shorter", "size"), [(256, 224), (235, 224), (224, 224), (33, (20, 31))])
+def test_resize_and_center_crop_are_torchvisions(shorter, size, filter_name):
+    """Pixel by pixel."""
+    height, width = size if isinstance(size, tuple) else (size, size)
+    spec = an_input(size=[height, width], resize=shorter, filter=filter_name, mean="imagenet", std="imagenet")
+    random = np.random.default_rng(0)
+    for columns, rows in SIZES:
+        picture = Image.fromarray(random.integers(0, 256, (rows, columns, 3), dtype=np.uint8))
+        wanted = as_torchvision(picture, shorter, (height, width), filter_name)
+        assert fitted(picture, spec) == wanted
+        numbers = (np.asarray(wanted).transpose(2, 0, 1) / np.float32(255) - MEAN[:, None, None]) / STD[
+            :, None, None
+        ]
+        assert np.array_equal(tensor(wanted, spec), numbers)
+
+
+MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+def test_ready_inputs_of_imagenet():
+    assert InputSpec.from_config("imagenet224").to_dict() == {
+        "name": "imagenet224", "height": 224, "width": 224, "channels": "rgb", "fit": "crop", "filter": "bilinear",
+        "resize": 256, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+    }  # fmt: skip
+    assert InputSpec.from_config("imagenet299").resize == 342  # as torchvision's Inception
+    written = an_input(size=224, resize=256, mean="imagenet", std="imagenet")
+    assert written.mean == (0.485, 0.456, 0.406) and written.std == (0.229, 0.224, 0.225)
+
+
+def test_an_input_without_a_resize_is_described_as_ever():
+    assert "resize" not in an_input().to_dict()
+    assert InputSpec.from_dict(json.loads(json.dumps(an_input(resize=9).to_dict()))) == an_input(resize=9)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"resize": 7}, "has the resize 7, from which no 8 × 8 pixels can be cut out"),
+        ({"size": [4, 9], "resize": 8}, "no 4 × 9 pixels"),
+        ({"resize": 8, "fit": "pad"}, "a resize, which goes with fit: crop alone"),
+        ({"channels": "gray", "mean": "imagenet"}, "3 numbers in mean; gray images need 1"),
+    ],
+)
+def test_a_resize_that_does_not_fit_is_refused(fields, said):
+    with pytest.raises(StudyError, match=said):
+        an_input(**fields)
+
+
+def test_a_strip_that_would_become_too_large_is_a_sentence():
+    spec = an_input(size=224, resize=256)
+    assert fitted(Image.new("RGB", (2, 2000)), spec).size == (224, 224)
+    with pytest.raises(StudyError, match="1 × 9000 pixels, which become 256 × 2304000"):
+        fitted(Image.new("RGB", (1, 9000)), spec)

@@ -109,7 +109,7 @@ def test_every_layer_of_random_networks_with_branches_agrees(julia, tmp_path):
 def test_every_layer_of_random_networks_of_every_kind_agrees(julia, tmp_path):
     names = [f"rare{i}" for i in range(RARE_SPECS)]
     specs = [
-        prepare(tmp_path, random_spec(tmp_path, name, i, blocks=i % 3 == 0, rare=True), 3, i)
+        prepare(tmp_path, random_spec(tmp_path, name, i, blocks=i % 6 == 0, rare=True), 3, i)
         for i, name in enumerate(names)
     ]
     layers = [layer for spec in specs for layer in spec.walk()]

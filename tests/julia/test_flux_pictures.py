@@ -39,6 +39,8 @@ INPUTS = {
         "mean": [0.5] * 3,
         "std": [0.25] * 3,
     },
+    "imagenet224": "imagenet224",
+    "resize": {"name": "resize", "size": [60, 81], "channels": "gray", "resize": 90, "filter": "bicubic"},
     "nearest": {"name": "nearest", "size": [50, 70], "channels": "rgb", "filter": "nearest"},
 }
 
@@ -123,6 +125,20 @@ def tensors(julia, pictures, tmp_path_factory):
             assert list(file["names"].asstr()) == sorted(path.name for path in pictures.iterdir())
             found[name] = file["images"][()]
     return found
+
+
+def test_a_strip_that_would_become_too_large_is_a_sentence(julia, tmp_path):
+    said = julia(
+        """
+        input = InputSpec("wide", 224, 224, "gray", "crop", "bilinear", [0], [1], 256)
+        try
+            image_tensor(zeros(UInt8, 1, 9000, 3), input)
+        catch error
+            error isa StudyError && print(sprint(showerror, error))
+        end
+        """
+    )
+    assert "a picture of 1×9000 pixels would become one of 256×2304000" in said
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -26,7 +26,7 @@ def write_weights(folder: Path, spec: Spec, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     weights = untrained_weights(spec, seed)
     for name in weights:
-        if name.rpartition(".")[2].startswith("batchnorm"):
+        if name.rpartition(".")[2].startswith(("batchnorm", "layernorm", "groupnorm", "affine", "prelu")):
             low, high = (0.5, 1.5) if name.endswith(("/weight", "/running_var")) else (-0.5, 0.5)
             weights[name] = rng.uniform(low, high, weights[name].shape).astype(np.float32)
     return write_arrays(folder, spec, weights)
@@ -129,7 +129,11 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False, rare: 
         pool = choose.choice(["globalmeanpool", "globalmaxpool"])
         ending = [{"conv": {"out": len(content["labels"]), "kernel": 1}}, pool]
     if rare and ending[0] == "flatten":
-        ending.insert(1, {"dense": {"out": 9, "bias": False, "activation": choose.choice(RARE_ACTIVATIONS)}})
+        dense = {"out": 12, "bias": choose.random() < 0.5, "activation": choose.choice(RARE_ACTIVATIONS)}
+        part = [{"channels": {"from": 2, "to": 8}}] if choose.random() < 0.3 else []
+        ending[1:1] = [{"dense": dense}, rare_norm(choose, "identity", vector=True), *part]
+    elif rare:
+        ending += ["softmax"] if choose.random() < 0.5 else []
     path = Path(folder) / f"{name}.yaml"
 
     def fits(layers: Sequence) -> Spec | None:
@@ -140,10 +144,10 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False, rare: 
             return None
 
     layers: list = []
-    for _ in range(choose.randint(1, 12 if rare else 6)):
+    for _ in range(choose.randint(6, 14) if rare else choose.randint(1, 6)):
         block = blocks and choose.random() < 0.6
         spec = fits(layers) if block else None
-        simple = rare_layer if rare and choose.random() < 0.7 else random_layer
+        simple = rare_layer if rare and choose.random() < 0.9 else random_layer
         more = random_block(choose, spec.layers[len(layers)].in_shape[0]) if spec else simple(choose)
         if fits([*layers, more]):
             layers.append(more)
@@ -239,34 +243,55 @@ RARE_ACTIVATIONS = [
 
 def rare_layer(choose: random.Random) -> dict | str:
     """A layer of a kind or with settings that few networks have."""
-
-    def padding(kernel: int) -> int | list[int] | str:
-        sides = [choose.randint(0, kernel - 1) for _ in range(4)]
-        return choose.choice([0, kernel // 2, sides, sides[:2], "same"])
-
-    kernel, activation = choose.choice([1, 2, 3, 3, 4]), choose.choice(RARE_ACTIVATIONS)
-    window = {"kernel": kernel, "stride": choose.choice([1, 2, 2, 3]), "padding": padding(kernel)}
-    kind = choose.choice(
-        ["conv", "conv", "maxpool", "meanpool", "meanpool", "size", "batchnorm", "elementwise"]
-    )
-    match kind:
+    activation = choose.choice(RARE_ACTIVATIONS)
+    match choose.choice(
+        ["conv", "conv", "maxpool", "meanpool", "size", "norm", "norm", "channels", "elementwise"]
+    ):
         case "conv":
             out, groups = choose.choice([4, 6, 8, 12]), choose.choice([1, 1, 2, 4])
-            return {"conv": window | {"out": out, "groups": groups, "activation": activation}}
+            return {"conv": window(choose) | {"out": out, "groups": groups, "activation": activation}}
         case "maxpool":
             dilation = choose.choice([1, 1, 2, [1, 2]])
-            return {"maxpool": window | {"dilation": dilation, "ceil_mode": choose.random() < 0.7}}
+            return {"maxpool": window(choose) | {"dilation": dilation, "ceil_mode": choose.random() < 0.7}}
         case "meanpool":
-            counted = {} if window["padding"] == "same" else {"count_include_pad": choose.random() < 0.5}
-            return {"meanpool": window | counted | {"ceil_mode": choose.random() < 0.7}}
+            pool = window(choose)
+            counted = {} if pool["padding"] == "same" else {"count_include_pad": choose.random() < 0.5}
+            return {"meanpool": pool | counted | {"ceil_mode": choose.random() < 0.7}}
         case "size":
-            return {
-                choose.choice(["maxpool", "meanpool"]): {"size": [choose.randint(3, 9), choose.randint(3, 9)]}
-            }
-        case "batchnorm":
-            return {"batchnorm": {"affine": False, "activation": activation}}
+            pool = choose.choice(["maxpool", "meanpool"])
+            return {pool: {"size": [choose.randint(3, 9), choose.randint(3, 9)]}}
+        case "norm":
+            return rare_norm(choose, activation)
+        case "channels":
+            part = {"channels": {"from": choose.choice([0, 1]), "to": choose.choice([3, 6])}}
+            return choose.choice(
+                [{"shuffle": 2}, {"shuffle": 3}, part, {"channels": {"from": 1}}, {"pad": [0, 1, 2, 1]}]
+            )
         case _:
             return activation
+
+
+def window(choose: random.Random) -> dict:
+    """Kernel, stride and padding."""
+    kernel = choose.choice([1, 2, 3, 3, 4])
+    sides = [choose.randint(0, kernel - 1) for _ in range(4)]
+    padding = choose.choice([0, kernel // 2, sides, sides[:2], "same"])
+    return {"kernel": kernel, "stride": choose.choice([1, 2, 2, 3]), "padding": padding}
+
+
+def rare_norm(choose: random.Random, activation: str | dict, vector: bool = False) -> dict:
+    """A normalization or what is learned for each channel, for maps or for a vector."""
+    affine = {"affine": choose.random() < 0.7, "activation": activation}
+    norms = [
+        {"batchnorm": affine},
+        {"layernorm": affine | {"over": "channels", "eps": 1e-6}},
+        {"layernorm": affine | {"over": "all", "eps": 0.1}},
+        {"groupnorm": affine | {"groups": choose.choice([1, 2, 3])}},
+        {"affine": {**choose.choice([{}, {"weight": False}, {"bias": False}]), "activation": activation}},
+        {"prelu": {"shared": choose.random() < 0.3}},
+        {"lrn": {"size": choose.randint(1, 6), "alpha": 0.5, "k": choose.choice([1, 2])}},
+    ]
+    return choose.choice(norms[:-1] if vector else norms)
 
 
 def environment(**changes: str) -> dict[str, str]:

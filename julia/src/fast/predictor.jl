@@ -12,11 +12,11 @@ end
 
 Lane(network::Network) = Lane(zeros(Float32, size(network.description.input)..., 1), fused_kernels(network))
 
-"How many layers come before what is left is a vector: those up to flatten, or all."
+"How many layers come before what is left is a vector: those up to flatten, or all that give the logits."
 map_layers(network::Network) =
     something(
         findfirst(layer -> layer.kind == :flatten, network.description.layers),
-        length(network.description.layers)
+        length(network.description.layers) - (last(network.description.layers).kind == :softmax)
     )
 
 "A layer of Flux as the kernel that runs it; what has none runs as it is."

@@ -21,6 +21,7 @@ luma(red, green, blue) = ((19595 * Int32(red) + 38470 * Int32(green) + 7471 * In
 "A picture in the size of `input`: cut to its aspect ratio, padded with black, or stretched."
 function fit(picture::Picture, input::InputSpec)
     size_, target = size(picture)[1:2], (input.width, input.height)
+    input.resize > 0 && return cut_out(picture, input.resize, target, input.filter)
     input.fit == "stretch" && return resize(picture, target, input.filter)
     input.fit == "crop" && return resize(picture, target, input.filter; box=centered_box(size_, target))
     inner = contained_size(size_, target)
@@ -28,6 +29,17 @@ function fit(picture::Picture, input::InputSpec)
     canvas = zeros(UInt8, target..., size(picture, 3))
     canvas[left+1:left+inner[1], top+1:top+inner[2], :] = resize(picture, inner, input.filter)
     return canvas
+end
+
+"The center, of the size `target`, of a picture whose shorter side gets `shorter` pixels; as torchvision's Resize and CenterCrop."
+function cut_out(picture, shorter, target, filter)
+    width, height = size(picture)[1:2]
+    longer = trunc(Int, shorter * max(width, height) / min(width, height))
+    whole = width <= height ? (shorter, longer) : (longer, shorter)
+    prod(whole) <= MOST_PIXELS ||
+        throw(StudyError("a picture of $(times((width, height))) pixels would become one of $(times(whole))."))
+    left, top = round.(Int, (whole .- target) ./ 2)      # half a pixel is rounded to the even number
+    return resize(picture, whole, filter)[left+1:left+target[1], top+1:top+target[2], :]
 end
 
 "The largest centered box (left, top, right, bottom) with the aspect ratio of `target`."

@@ -73,3 +73,41 @@ class Ramp(nn.Module):
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, beta={self.beta}"
+
+
+class PixelLayerNorm(nn.LayerNorm):
+    """Layer normalization over the channels of each pixel of maps [N, C, H, W]."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class PerChannel(nn.Module):
+    """A factor and a summand for each channel, or one of the two."""
+
+    def __init__(self, channels: int, weight: bool, bias: bool):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if weight else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+
+    def forward(self, values: Tensor) -> Tensor:
+        shape = (-1, *(1 for _ in values.shape[2:]))
+        values = values if self.weight is None else values * self.weight.reshape(shape)
+        return values if self.bias is None else values + self.bias.reshape(shape)
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight is not None}, bias={self.bias is not None}"
+
+
+class ChannelSlice(nn.Module):
+    """The channels `first` to before `last`."""
+
+    def __init__(self, first: int, last: int):
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values[:, self.first : self.last]
+
+    def extra_repr(self) -> str:
+        return f"{self.first}, {self.last}"

@@ -13,6 +13,7 @@ from promptflux.classifiers.architectures import ARCHITECTURES, SAID, find_archi
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import MOST_DEEP, Block, Kind, Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS, given_shape, layer_schemas, required
+from promptflux.classifiers.labels import with_labels
 from promptflux.classifiers.models import read_model
 from promptflux.documents import read_yaml
 from promptflux.errors import StudyError, listed, plain, shown
@@ -30,13 +31,14 @@ class Spec(Description):
     """A classifier spec, read and checked.
 
     about: a sentence. weights: the mapping of the file, or {model} with the ONNX file that layers and weights come from.
-    architecture: the file that its layers come from, if it is another. modules: of a layer, by its name, the names that
-    its module may have in a checkpoint. beside: the files beside the model that hold its weights.
+    architecture: the file that its layers come from, if it is another. labels_file: the file with the labels, if they
+    are in one. modules: of a layer, by its name, the names that its module may have in a checkpoint. beside: the files beside the model that hold its weights.
     """
 
     about: str
     weights: Mapping
     architecture: Path | None = None
+    labels_file: Path | None = None
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     beside: tuple[Path, ...] = ()
 
@@ -47,7 +49,7 @@ class Spec(Description):
     @property
     def files(self) -> list[Path]:
         """The files that the spec was read from, without that of its weights."""
-        return [self.path, *([self.architecture] if self.architecture else []), *self.beside]
+        return [self.path, *filter(None, (self.architecture, self.labels_file)), *self.beside]
 
     @property
     def weights_path(self) -> Path | None:
@@ -66,8 +68,11 @@ def load_spec(path: str | Path, *, weights_exist: bool = True, value: Mapping | 
     """
     path = Path(path)
     where = plain(path)
-    value, model, beside = _with_model(path, _read(path) if value is None else value)
+    value, labels_file = with_labels(_read(path) if value is None else value, path)
+    value, model, beside = _with_model(path, value)
     value, architecture = _with_architecture(path, value)
+    if architecture and labels_file is None:
+        value, labels_file = with_labels(value, architecture)
     # The layers of an architecture have been checked.
     checked: dict = {"layers": ["relu"]} if architecture else {"weights": {}} if model else {}
     found = _problems({**value, **checked}, where)
@@ -92,6 +97,7 @@ def load_spec(path: str | Path, *, weights_exist: bool = True, value: Mapping | 
         labels=tuple(value["labels"]),
         weights=value["weights"],
         architecture=architecture,
+        labels_file=labels_file,
         modules=reading.modules,
         beside=beside,
     )

@@ -1,8 +1,12 @@
 """The way from an opened image to the tensor of an input."""
 
+from math import prod
+
 import numpy as np
 from PIL import Image
 
+from promptflux.errors import StudyError
+from promptflux.images.containers import MOST_PIXELS
 from promptflux.images.inputs import InputSpec
 
 FILTERS = {
@@ -25,6 +29,16 @@ def fitted(picture: Image.Image, spec: InputSpec) -> Image.Image:
     target, resampling = (spec.width, spec.height), FILTERS[spec.filter]
     if spec.fit == "stretch":
         return picture.resize(target, resampling)
+    if spec.resize is not None:
+        size = resized_size(picture.size, spec.resize)
+        if prod(size) > MOST_PIXELS:
+            raise StudyError(
+                f"has {picture.width} × {picture.height} pixels, which become {size[0]} × {size[1]} where the "
+                f"shorter side gets {spec.resize}; at most {MOST_PIXELS // 10**6} million pixels are made."
+            )
+        # Half a pixel is rounded to the even number.
+        left, top = (round((whole - part) / 2) for whole, part in zip(size, target, strict=True))
+        return picture.resize(size, resampling).crop((left, top, left + spec.width, top + spec.height))
     if spec.fit == "crop":
         return picture.resize(target, resampling, box=centered_box(picture.size, target))
     inner = contained_size(picture.size, target)
@@ -32,6 +46,15 @@ def fitted(picture: Image.Image, spec: InputSpec) -> Image.Image:
     left, top = ((outside - inside) // 2 for outside, inside in zip(target, inner, strict=True))
     canvas.paste(picture.resize(inner, resampling), (left, top))
     return canvas
+
+
+def resized_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+    """The (width, height) of an image whose shorter side gets `shorter` pixels, the longer one rounded down.
+
+    As torchvision.transforms.Resize, which is followed by CenterCrop.
+    """
+    longer = int(shorter * max(size) / min(size))
+    return (shorter, longer) if size[0] <= size[1] else (longer, shorter)
 
 
 def centered_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -8,10 +8,15 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from promptflux.errors import StudyError
 
-NAMED_INPUT = re.compile(r"(gray|rgb)([1-9]\d{0,3})")
+NAMED_INPUT = re.compile(r"(gray|rgb|imagenet)([1-9]\d{0,3})")
+# Mean and standard deviation of a channel over ImageNet's images, as torchvision's and timm's networks want them, and the
+# part of an image's shorter side that those cut out: 224 of 256 pixels.
+STATISTICS = {"imagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}}
+CUT_OUT = 0.875
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,9 @@ class InputSpec:
 
     channels: "gray" or "rgb". fit: "crop" keeps the center, "pad" puts the whole image on
     black, "stretch" ignores the aspect ratio. mean, std: one number a channel, for values
-    in 0..1; left empty they are 0 and 1.
+    in 0..1; left empty they are 0 and 1. resize: of "crop", how many pixels the shorter side of an image gets, of
+    which the center is then cut out, as torchvision's Resize and CenterCrop do it; without it, all that has the
+    input's aspect ratio is kept.
     """
 
     name: str
@@ -31,8 +38,17 @@ class InputSpec:
     filter: str = "bilinear"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    resize: int | None = None
 
     def __post_init__(self) -> None:
+        if self.resize is not None:
+            if self.fit != "crop":
+                raise StudyError(f"the input {self.name!r} has a resize, which goes with fit: crop alone.")
+            if self.resize < max(self.height, self.width):
+                raise StudyError(
+                    f"the input {self.name!r} has the resize {self.resize}, from which no {self.height} × {self.width} "
+                    f"pixels can be cut out."
+                )
         count = self.channel_count
         for key, default in (("mean", 0.0), ("std", 1.0)):
             values = tuple(map(float, getattr(self, key))) or (default,) * count
@@ -49,12 +65,22 @@ class InputSpec:
         if isinstance(entry, str):
             match = NAMED_INPUT.fullmatch(entry)
             if match is None:
-                raise StudyError(f"the input {entry!r} is unknown; a name looks like gray28 or rgb224.")
+                raise StudyError(
+                    f"the input {entry!r} is unknown; a name looks like gray28, rgb224 or imagenet224."
+                )
             side = int(match[2])
+            if match[1] in STATISTICS:
+                resize = round(side / CUT_OUT)
+                known = STATISTICS[match[1]]
+                return cls(entry, side, side, "rgb", mean=known["mean"], std=known["std"], resize=resize)
             return cls(name=entry, height=side, width=side, channels=match[1])
         size = entry["size"]
         height, width = size if isinstance(size, list) else (size, size)
-        rest = {key: value for key, value in entry.items() if key != "size"}
+        rest: dict[str, Any] = {
+            key: STATISTICS[value][key] if key in ("mean", "std") and isinstance(value, str) else value
+            for key, value in entry.items()
+            if key != "size"
+        }
         return cls(height=int(height), width=int(width), **rest)
 
     @classmethod
@@ -64,8 +90,10 @@ class InputSpec:
 
     def to_dict(self) -> dict:
         """The fields as JSON knows them."""
-        fields = dataclasses.asdict(self)
-        return fields | {"mean": list(self.mean), "std": list(self.std)}
+        fields = dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if self.resize is None:
+            del fields["resize"]  # said where there is one alone: the digests of others are on record
+        return fields
 
     @property
     def channel_count(self) -> int:

@@ -1,6 +1,6 @@
 """Batch normalization."""
 
-from promptflux.classifiers.kind import TRUTH, Kind
+from promptflux.classifiers.kind import EPS, TRUTH, Kind
 
 
 class BatchNorm(Kind):
@@ -11,11 +11,7 @@ class BatchNorm(Kind):
 
     name = "batchnorm"
     schema = {
-        "eps": {
-            "description": "a number above 0",
-            "type": "number",
-            "exclusiveMinimum": 0,
-        },
+        "eps": EPS,
         "affine": TRUTH,
     }
     defaults = {"eps": 1e-5, "affine": True}

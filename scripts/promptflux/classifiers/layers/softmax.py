@@ -1,16 +1,19 @@
 """From logits to probabilities."""
 
+from math import prod
+
 from promptflux.classifiers.kind import Kind, want_vector
 
 
 class Softmax(Kind):
-    """exp(x) / Σ exp(x) over the labels; the last layer, if there is one."""
+    """exp(x) / Σ exp(x) over the labels; the last layer, if there is one. Maps of one pixel are as good as a vector."""
 
     name = "softmax"
     suspect = "does it run over the labels?"
 
     def shape(self, settings, shape):
-        want_vector(self.name, shape)
+        if prod(shape) != shape[0]:
+            want_vector(self.name, shape)
         return shape
 
     def module(self, layer):

@@ -1,0 +1,44 @@
+"""Layer normalization."""
+
+from promptflux.classifiers.kind import EPS, TRUTH, Kind
+
+
+class LayerNorm(Kind):
+    """γ (x − μ) / √(σ² + eps) + β with the mean and variance of an image's own values.
+
+    over: `channels`, those of one pixel, as ConvNeXt has it; or `all` values, each with a γ and β of its own, as
+    torch.nn.LayerNorm has it. Of a vector they are the same.
+    """
+
+    name = "layernorm"
+    schema = {
+        "over": {"description": "channels or all", "enum": ["channels", "all"]},
+        "eps": EPS,
+        "affine": TRUTH,
+    }
+    defaults = {"over": "channels", "eps": 1e-5, "affine": True}
+    written = "{eps: 1.0e-6}"
+    suspect = "are mean and variance taken over the same values, and is eps inside of the root?"
+    activates = True
+
+    def parameters(self, settings, shape):
+        if not settings["affine"]:
+            return {}
+        return dict.fromkeys(("weight", "bias"), shape if settings["over"] == "all" else shape[:1])
+
+    def initial(self, parameter):
+        return 1.0 if parameter == "weight" else 0.0
+
+    def module(self, layer):
+        from torch import nn
+
+        from promptflux.classifiers.modules import PixelLayerNorm
+
+        settings = layer.settings
+        by_pixel = len(layer.in_shape) == 3 and settings["over"] == "channels"
+        kind = PixelLayerNorm if by_pixel else nn.LayerNorm
+        shape = layer.in_shape[:1] if by_pixel else layer.in_shape
+        return kind(shape, eps=settings["eps"], elementwise_affine=settings["affine"])
+
+
+LAYERNORM = LayerNorm()
