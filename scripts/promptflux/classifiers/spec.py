@@ -32,7 +32,8 @@ class Spec(Description):
 
     about: a sentence. weights: the mapping of the file, or {model} with the ONNX file that layers and weights come from.
     architecture: the file that its layers come from, if it is another. labels_file: the file with the labels, if they
-    are in one. modules: of a layer, by its name, the names that its module may have in a checkpoint. beside: the files beside the model that hold its weights.
+    are in one. modules: of a layer, by its name, the names that its module may have in a checkpoint. beside: the files
+    beside the model that hold its weights.
     """
 
     about: str
