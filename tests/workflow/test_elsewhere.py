@@ -13,7 +13,11 @@ from support.workflow import WORKFLOW, Study, results
 
 BUCKET = "studies"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-TIMED = {"report.html", "figures/where_the_time_went.png"}  # they show how long their run took
+TIMED = {
+    "report.html",
+    "variants.tsv",
+    "figures/where_the_time_went.png",
+}  # they show how long their run took
 ASKED = {"study.json"}  # it tells the config, whose paths differ
 OUTER = """\
 module promptflux:
@@ -38,14 +42,13 @@ rule count:
 """
 
 
-@pytest.fixture(scope="module")
-def config(finished) -> dict:
-    """The finished study, whose files are named by their full paths."""
-    config = yaml.safe_load((finished / "config.yaml").read_text(encoding="utf-8"))
+def config_of(study: Study) -> dict:
+    """A finished study, whose files are named by their full paths."""
+    config = yaml.safe_load((study / "config.yaml").read_text(encoding="utf-8"))
     return config | {
-        "prompts": str(finished / "prompts.tsv"),
-        "images": str(finished / "photos"),
-        "classifiers": [str(finished / "small.yaml")],
+        "prompts": str(study / "prompts.tsv"),
+        "images": str(study / "photos"),
+        "classifiers": [str(study / "small.yaml")],
     }
 
 
@@ -87,9 +90,10 @@ def differing(made: dict[str, str], expected: dict[str, str]) -> set[str]:
     return {name for name in made.keys() | expected.keys() if made.get(name) != expected.get(name)}
 
 
-def test_results_in_s3_are_those_on_disk_and_are_made_once(config, finished, s3, tmp_path):
+def test_results_in_s3_are_those_on_disk_and_are_made_once(finished_grid, s3, tmp_path):
+    """Of a study with variants, which has every kind of file."""
     address, client = s3
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config_of(finished_grid)))
     storage = [
         "--snakefile", str(WORKFLOW / "Snakefile"), "--storage-s3-endpoint-url", address,
         "--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}/mine",
@@ -97,18 +101,18 @@ def test_results_in_s3_are_those_on_disk_and_are_made_once(config, finished, s3,
     run(tmp_path, *storage)
     stored = objects(client)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in stored.items()}
-    assert differing(digests, results(finished.folder)) <= TIMED | ASKED
-    report = (finished / "results/report.html").read_bytes()
+    assert differing(digests, results(finished_grid.folder)) <= TIMED | ASKED
+    report = (finished_grid / "results/report.html").read_bytes()
     assert stored["report.html"].count(b"data:image") == report.count(b"data:image")
     assert not (tmp_path / "results").exists()
     assert "Nothing to be done" in run(tmp_path, *storage)
     assert objects(client) == stored
 
 
-def test_another_workflow_uses_this_one(config, finished, tmp_path):
+def test_another_workflow_uses_this_one(finished, tmp_path):
     (tmp_path / "Snakefile").write_text(OUTER.format(workflow=WORKFLOW))
     (tmp_path / "config.yaml").write_text(
-        yaml.safe_dump({"promptflux": config, "mine": 'what it costs: "$5"'})
+        yaml.safe_dump({"promptflux": config_of(finished), "mine": 'what it costs: "$5"'})
     )
     study = ["--configfile", "config.yaml", "--workflow-profile", str(WORKFLOW / "profiles/default")]
     printed = run(tmp_path, *study, "--logger", "rich")
