@@ -121,9 +121,10 @@ class Schema:
         if isinstance(value, list) and (items := schema.get("items")):
             return [self._fitted(item, items) for item in value]
         kinds = schema.get("type", ())
-        if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        only = {kinds} if isinstance(kinds, str) else set(kinds) - {"null"}  # of several, each stays as it is
+        if isinstance(value, float) and only == {"integer"} and value.is_integer():
             return int(value)
-        if isinstance(value, int) and "number" in kinds and self._is_valid(value, schema):
+        if isinstance(value, int) and only == {"number"} and self._is_valid(value, schema):
             return float(value)
         return value
 

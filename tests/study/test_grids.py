@@ -149,6 +149,14 @@ def test_settings_of_the_command_line_have_their_types(load):
     assert study.generators["weak_steps-1"].guidance_scale == 2.0
 
 
+def test_the_options_of_a_scheduler_keep_their_types(load):
+    options = {"name": "dpm++", "use_karras_sigmas": True, "solver_order": 2}
+    study = load(generator={"scheduler": options}, axes={"scheduler": [options, "ddim"]})
+    for found in (study.config["generator"]["scheduler"], study.config["axes"]["scheduler"][0]):
+        assert found == options and list(map(type, found.values())) == [str, bool, int]
+    assert list(study.generators)[1] == "scheduler-ddim"
+
+
 def test_a_batch_depends_on_its_own_variant_alone(load):
     before = load(variants={"a": {"steps": 2}, "b": {"steps": 3}})
     after = load(variants={"c": {"steps": 9}, "b": {"steps": 4}, "a": {"steps": 2}})
