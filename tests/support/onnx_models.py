@@ -26,7 +26,7 @@ def network_of(path: Path, shape: tuple) -> Network:
 
 def outputs(network: Network, images: np.ndarray) -> np.ndarray:
     """What the last layer of a network gives for images [N, C, H, W]."""
-    values = torch.from_numpy(images)
+    values = torch.tensor(images)
     with torch.inference_mode():
         for _, given in network.outputs(values):
             values = given

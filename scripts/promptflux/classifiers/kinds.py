@@ -32,8 +32,13 @@ def kind_of(layer: str) -> Kind:
 
 def activation_module(layer: Layer) -> Any:
     """The activation that follows inside of a layer, in PyTorch."""
+    return KINDS[layer.activation].module(activation_layer(layer))
+
+
+def activation_layer(layer: Layer) -> Layer:
+    """The activation that follows inside of a layer, as a layer of its own."""
     kind = KINDS[layer.activation]
-    return kind.module(Layer(kind.name, kind.name, kind.settings(layer.activation_settings), (), (), {}))
+    return Layer(kind.name, kind.name, kind.settings(layer.activation_settings), layer.shape, layer.shape, {})
 
 
 def check_layers(description: Description) -> None:

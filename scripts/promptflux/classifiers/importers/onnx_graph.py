@@ -33,10 +33,13 @@ OLDEST, NEWEST = 6, onnx.defs.onnx_opset_version()
 STANDARD = ("", "ai.onnx")
 # What may be computed when all inputs are constants: the shape arithmetic of exporters, and weights that are prepared.
 FOLDED = frozenset(
-    "Abs Add And Cast Ceil Concat Constant ConstantOfShape Div Equal Exp Expand Flatten Floor Gather Greater Identity "
-    "Less Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Reshape "
-    "Round Shape Size Slice Split Sqrt Squeeze Sub Sum Tile Transpose Unsqueeze Where".split()
+    "Abs Add And BatchNormalization Cast CastLike Ceil Clip Concat Constant ConstantOfShape Div Equal Erf Exp Expand Flatten "
+    "Floor Gather Greater Identity Less Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal ReduceL2 ReduceMax ReduceMean "
+    "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Shape Sigmoid Size Slice Split Sqrt Squeeze Sub Sum Tanh "
+    "Tile Transpose Unsqueeze Where".split()
 )
+# Those whose inputs are laid over each other, so that two small ones can make a large one.
+OVERLAID = frozenset("Add And Div Equal Greater Less Max Min Mod Mul Or Pow Sub Sum Where".split())
 # What an image is converted to before a network takes it, which are floats all along.
 FLOATS = (
     onnx.TensorProto.FLOAT,
@@ -60,14 +63,7 @@ def read_network(path: str | Path, shape: Shape | None = None, output: str | Non
 
 def input_shape(path: str | Path) -> Shape:
     """The shape (C, H, W) of the images that an ONNX file takes. StudyError if it leaves its size open."""
-    graph = _Graph(path)
-    _, dims = graph.image()
-    shape = graph.channels_first(dims[1:])
-    if not all(shape):
-        raise StudyError(
-            f"{graph.where}: it takes images of any size; say the one that they are to have, such as --input rgb224."
-        )
-    return shape
+    return _Graph(path).own_shape()
 
 
 def image_axes(path: str | Path, shape: Shape) -> str:
@@ -117,10 +113,19 @@ class _Graph:
         last = dims[2] in (1, 3) and dims[0] not in (1, 3)
         return (dims[2], dims[0], dims[1]) if last else (dims[0], dims[1], dims[2])
 
+    def own_shape(self) -> Shape:
+        """The shape (C, H, W) that the file itself says."""
+        shape = self.channels_first(self.image()[1][1:])
+        if not all(shape):
+            raise StudyError(
+                f"{self.where}: it takes images of any size; say the one that they are to have, such as --input rgb224."
+            )
+        return shape
+
     def input_tensor(self, shape: Shape | None) -> tuple[str, Tensor]:
         name, dims = self.image()
         own = self.channels_first(dims[1:])
-        shape = shape or own
+        shape = shape or self.own_shape()
         fits = [
             axes
             for axes, wanted in (("nchw", shape), ("nhwc", (*shape[1:], shape[0])))
@@ -293,23 +298,7 @@ def _largest(op_type: str, arrays: list[np.ndarray]) -> Iterable[int]:
             return [int(abs((float(stop.item()) - float(start.item())) / float(step.item()))) + 1]
         case "Gather", [array, places]:
             return [array.size, places.size] if array.ndim > 1 else [places.size]
-        case (
-            (
-                "Add"
-                | "Sub"
-                | "Mul"
-                | "Div"
-                | "Where"
-                | "Pow"
-                | "Mod"
-                | "Equal"
-                | "Less"
-                | "Greater"
-                | "And"
-                | "Or"
-            ),
-            _,
-        ):
+        case operator, _ if operator in OVERLAID:
             return np.broadcast_shapes(*(array.shape for array in arrays))
     return [sum(array.size for array in arrays)]
 

@@ -192,7 +192,17 @@ def _tidy(entries: list[Entry]) -> list[Entry]:
             take(last, entry) for take in (_takes_bias, _takes_scale, _takes_activation)
         ):
             tidied.append(entry)
+    for entry in tidied:
+        _leave_out_what_changes_nothing(entry)
     return tidied
+
+
+def _leave_out_what_changes_nothing(entry: Entry) -> None:
+    """An affine layer that only multiplies or only adds has no other parameter."""
+    for name, nothing in (("weight", 1), ("bias", 0)):
+        if entry.kind == "affine" and (entry.parameters[name] == nothing).all():
+            entry.settings[name] = False
+            del entry.parameters[name]
 
 
 def _takes_bias(layer: Entry, entry: Entry) -> bool:

@@ -111,7 +111,7 @@ def affine(values: Step, weight: Any, bias: Any, said: str) -> Step:
     if values.kind == "relu6" and np.allclose(weight, 1 / 6, CLOSE) and not bias.any():
         [inner] = values.inputs
         plain = _without_shift(inner, 3)
-        if plain is not None and "hardsigmoid" in KINDS:
+        if plain is not None:
             return layer("hardsigmoid", plain, said)
     return Step("affine", (values,), values.shape, said, {}, {"weight": weight, "bias": bias})
 
@@ -272,19 +272,11 @@ def quotient(first: Step, second: Step, said: str) -> Step:
             [square] = pair[0].inputs
             centered = square.inputs[0] if _is_square(square) else None
             if centered is not None and (centered is first or centered.inputs == first.inputs):
-                return layernorm(first.inputs[0], pair[2], said)
+                channels = first.shape[0]
+                weights = {"weight": np.ones(channels), "bias": np.zeros(channels)}
+                return layer("layernorm", first.inputs[0], said, {"eps": float(f"{pair[2]:.6g}")}, **weights)
     raise Unsupported("it divides values by values, which is known as part of a layer normalization alone")
 
 
 def _is_square(step: Step) -> bool:
     return step.kind == "power" and step.settings["exponent"] == 2 and step.inputs[0].kind == "centered"
-
-
-def layernorm(
-    values: Step, eps: float, said: str, weight: np.ndarray | None = None, bias: np.ndarray | None = None
-) -> Step:
-    """Layer normalization over the channels of each place; without weights they are 1 and 0."""
-    channels = values.shape[0]
-    weight = np.ones(channels) if weight is None else weight
-    bias = np.zeros(channels) if bias is None else bias
-    return layer("layernorm", values, said, {"eps": eps}, weight=weight, bias=bias)

@@ -1,18 +1,51 @@
 """Activation functions, which are layers of their own or follow inside of one."""
 
+from math import pi, sqrt
+
 from promptflux.classifiers.kind import NUMBER, Kind
 
 
 class Activation(Kind):
-    """A function of each number, under PyTorch's name for it."""
+    """A function of each number, under PyTorch's name for it. operator: the one of ONNX, if there is one."""
 
-    def __init__(self, name: str, module: str):
-        self.name, self._module = name, module
+    def __init__(self, name: str, module: str, operator: str = ""):
+        self.name, self._module, self._operator = name, module, operator
 
     def module(self, layer):
         from torch import nn
 
         return getattr(nn, self._module)(*layer.settings.values())
+
+    def onnx(self, graph, layer, values):
+        return graph.add(self._operator, values)
+
+
+class Identity(Activation):
+    """x."""
+
+    def onnx(self, graph, layer, values):
+        return values
+
+
+class ReLU6(Activation):
+    """x, cut to 0..6."""
+
+    def onnx(self, graph, layer, values):
+        return graph.add("Clip", values, graph.constant(0), graph.constant(6))
+
+
+class SiLU(Activation):
+    """x σ(x)."""
+
+    def onnx(self, graph, layer, values):
+        return graph.add("Mul", values, graph.add("Sigmoid", values))
+
+
+class Mish(Activation):
+    """x tanh(log(1 + eˣ))."""
+
+    def onnx(self, graph, layer, values):
+        return graph.add("Mul", values, graph.add("Tanh", graph.add("Softplus", values)))
 
 
 class LeakyReLU(Activation):
@@ -22,6 +55,9 @@ class LeakyReLU(Activation):
     defaults = {"slope": 0.01}
     written = "{slope: 0.1}"
 
+    def onnx(self, graph, layer, values):
+        return graph.add("LeakyRelu", values, alpha=layer.settings["slope"])
+
 
 class ELU(Activation):
     """x, or `alpha` (eˣ − 1) where x is negative."""
@@ -29,6 +65,9 @@ class ELU(Activation):
     schema = {"alpha": NUMBER}
     defaults = {"alpha": 1.0}
     written = "{alpha: 0.5}"
+
+    def onnx(self, graph, layer, values):
+        return graph.add("Elu", values, alpha=layer.settings["alpha"])
 
 
 class GELU(Activation):
@@ -44,6 +83,16 @@ class GELU(Activation):
         from torch import nn
 
         return nn.GELU(**layer.settings)
+
+    def onnx(self, graph, layer, values):
+        if layer.settings.get("approximate", "none") == "tanh":
+            cube = graph.add("Mul", graph.add("Pow", values, graph.constant(3)), graph.constant(0.044715))
+            inner = graph.add("Mul", graph.add("Add", values, cube), graph.constant(sqrt(2 / pi)))
+            function = graph.add("Tanh", inner)
+        else:
+            function = graph.add("Erf", graph.add("Mul", values, graph.constant(sqrt(0.5))))
+        gate = graph.add("Add", function, graph.constant(1))
+        return graph.add("Mul", graph.add("Mul", values, graph.constant(0.5)), gate)
 
 
 class HardSigmoid(Activation):
@@ -71,16 +120,19 @@ class HardSigmoid(Activation):
 
         return Ramp(**{**self.defaults, **layer.settings})
 
+    def onnx(self, graph, layer, values):
+        return graph.add("HardSigmoid", values, **{**self.defaults, **layer.settings})
 
-RELU = Activation("relu", "ReLU")
-RELU6 = Activation("relu6", "ReLU6")
+
+RELU = Activation("relu", "ReLU", "Relu")
+RELU6 = ReLU6("relu6", "ReLU6")
 LEAKY_RELU = LeakyReLU("leaky_relu", "LeakyReLU")
 ELU_ = ELU("elu", "ELU")
 GELU_ = GELU("gelu", "GELU")
-SILU = Activation("silu", "SiLU")
-MISH = Activation("mish", "Mish")
-SIGMOID = Activation("sigmoid", "Sigmoid")
+SILU = SiLU("silu", "SiLU")
+MISH = Mish("mish", "Mish")
+SIGMOID = Activation("sigmoid", "Sigmoid", "Sigmoid")
 HARDSIGMOID = HardSigmoid("hardsigmoid", "Hardsigmoid")
-HARDSWISH = Activation("hardswish", "Hardswish")
-TANH = Activation("tanh", "Tanh")
-IDENTITY = Activation("identity", "Identity")
+HARDSWISH = Activation("hardswish", "Hardswish", "HardSwish")
+TANH = Activation("tanh", "Tanh", "Tanh")
+IDENTITY = Identity("identity", "Identity")

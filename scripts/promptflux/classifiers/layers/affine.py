@@ -30,5 +30,11 @@ class Affine(Kind):
 
         return PerChannel(layer.in_shape[0], layer.settings["weight"], layer.settings["bias"])
 
+    def onnx(self, graph, layer, values):
+        for name, operator in (("weight", "Mul"), ("bias", "Add")):
+            if name in layer.parameters:
+                values = graph.add(operator, values, graph.per_channel(layer, name))
+        return values
+
 
 AFFINE = Affine()

@@ -33,5 +33,15 @@ class BatchNorm(Kind):
         kind = nn.BatchNorm2d if len(layer.in_shape) == 3 else nn.BatchNorm1d
         return kind(layer.in_shape[0], eps=layer.settings["eps"], affine=layer.settings.get("affine", True))
 
+    def onnx(self, graph, layer, values):
+        channels = layer.in_shape[0]
+        parameters = [
+            graph.parameter(layer, name)
+            if name in layer.parameters
+            else graph.constant([self.initial(name)] * channels)
+            for name in ("weight", "bias", "running_mean", "running_var")
+        ]
+        return graph.add("BatchNormalization", values, *parameters, epsilon=layer.settings["eps"])
+
 
 BATCHNORM = BatchNorm()

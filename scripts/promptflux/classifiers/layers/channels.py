@@ -31,6 +31,10 @@ class Channels(Kind):
 
         return ChannelSlice(layer.settings["from"], layer.settings["to"])
 
+    def onnx(self, graph, layer, values):
+        ends = [graph.constant([layer.settings[key]], "int64") for key in ("from", "to")]
+        return graph.add("Slice", values, *ends, graph.constant([1], "int64"))
+
 
 class Shuffle(Kind):
     """The first channel of each group, then the second of each, and so on: torch.nn.ChannelShuffle.
@@ -53,6 +57,13 @@ class Shuffle(Kind):
 
         return nn.ChannelShuffle(layer.settings["groups"])
 
+    def onnx(self, graph, layer, values):
+        channels, height, width = layer.shape
+        groups = layer.settings["groups"]
+        split = graph.constant([0, groups, channels // groups, height, width], "int64")
+        swapped = graph.add("Transpose", graph.add("Reshape", values, split), perm=[0, 2, 1, 3, 4])
+        return graph.add("Reshape", swapped, graph.constant([0, channels, height, width], "int64"))
+
 
 class Pad(Kind):
     """Zeros around each map."""
@@ -72,6 +83,11 @@ class Pad(Kind):
 
         top, left, bottom, right = all_sides(layer.settings["sides"])
         return nn.ZeroPad2d((left, right, top, bottom))
+
+    def onnx(self, graph, layer, values):
+        top, left, bottom, right = all_sides(layer.settings["sides"])
+        pads = [0, 0, top, left, 0, 0, bottom, right]
+        return graph.add("Pad", values, graph.constant(pads, "int64"))
 
 
 CHANNELS = Channels()

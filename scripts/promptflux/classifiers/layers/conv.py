@@ -6,6 +6,7 @@ from promptflux.classifiers.kind import (
     PAIR,
     TRUTH,
     Kind,
+    all_sides,
     want_maps,
     window_padding,
     window_places,
@@ -59,6 +60,20 @@ class Conv(Kind):
             settings["out"],
             settings["kernel"],
             **{key: settings[key] for key in ("stride", "padding", "dilation", "groups", "bias")},
+        )
+
+    def onnx(self, graph, layer, values):
+        settings = layer.settings
+        parameters = [graph.parameter(layer, name) for name in layer.parameters]
+        return graph.add(
+            "Conv",
+            values,
+            *parameters,
+            kernel_shape=settings["kernel"],
+            strides=settings["stride"],
+            pads=all_sides(settings["padding"]),
+            dilations=settings["dilation"],
+            group=settings["groups"],
         )
 
 

@@ -27,5 +27,9 @@ class Dense(Kind):
 
         return nn.Linear(layer.in_shape[0], layer.settings["out"], bias=layer.settings.get("bias", True))
 
+    def onnx(self, graph, layer, values):
+        parameters = [graph.parameter(layer, name) for name in layer.parameters]
+        return graph.add("Gemm", values, *parameters, transB=1)
+
 
 DENSE = Dense()

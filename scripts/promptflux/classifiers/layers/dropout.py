@@ -23,5 +23,8 @@ class Dropout(Kind):
 
         return nn.Dropout(layer.settings["p"])
 
+    def onnx(self, graph, layer, values):
+        return values
+
 
 DROPOUT = Dropout()

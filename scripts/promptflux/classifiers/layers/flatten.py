@@ -19,5 +19,8 @@ class Flatten(Kind):
 
         return nn.Flatten()
 
+    def onnx(self, graph, layer, values):
+        return graph.add("Flatten", values, axis=1)
+
 
 FLATTEN = Flatten()

@@ -37,6 +37,17 @@ class GroupNorm(Kind):
         settings = layer.settings
         return nn.GroupNorm(settings["groups"], layer.in_shape[0], settings["eps"], settings["affine"])
 
+    def onnx(self, graph, layer, values):
+        groups = layer.settings["groups"]
+        rows = graph.add("Reshape", values, graph.constant([0, groups, -1], "int64"))
+        plain = [graph.constant([number] * groups) for number in (1, 0)]
+        rows = graph.add("InstanceNormalization", rows, *plain, epsilon=layer.settings["eps"])
+        values = graph.add("Reshape", rows, graph.constant([0, *layer.shape], "int64"))
+        if layer.settings["affine"]:
+            values = graph.add("Mul", values, graph.per_channel(layer, "weight"))
+            values = graph.add("Add", values, graph.per_channel(layer, "bias"))
+        return values
+
 
 def want_groups(groups, shape):
     """Raise StudyError unless the channels of `shape` divide into `groups`."""

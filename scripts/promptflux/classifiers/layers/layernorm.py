@@ -40,5 +40,20 @@ class LayerNorm(Kind):
         shape = layer.in_shape[:1] if by_pixel else layer.in_shape
         return kind(shape, eps=settings["eps"], elementwise_affine=settings["affine"])
 
+    def onnx(self, graph, layer, values):
+        settings, shape = layer.settings, layer.in_shape
+        by_pixel = len(shape) == 3 and settings["over"] == "channels"
+        if by_pixel:
+            values, shape = graph.add("Transpose", values, perm=[0, 2, 3, 1]), shape[:1]
+        parameters = (
+            [graph.parameter(layer, name) for name in layer.parameters]
+            if settings["affine"]
+            else [graph.ones(shape)]
+        )
+        values = graph.add(
+            "LayerNormalization", values, *parameters, axis=-len(shape), epsilon=settings["eps"]
+        )
+        return graph.add("Transpose", values, perm=[0, 3, 1, 2]) if by_pixel else values
+
 
 LAYERNORM = LayerNorm()

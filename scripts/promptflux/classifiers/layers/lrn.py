@@ -1,6 +1,7 @@
 """Local response normalization."""
 
 from promptflux.classifiers.kind import NUMBER, WHOLE, Kind, want_maps
+from promptflux.errors import StudyError
 
 
 class LRN(Kind):
@@ -29,6 +30,13 @@ class LRN(Kind):
         from torch import nn
 
         return nn.LocalResponseNorm(**layer.settings)
+
+    def onnx(self, graph, layer, values):
+        settings = layer.settings
+        if settings["size"] % 2 == 0:
+            raise StudyError("of an even size ONNX has the one channel more behind, and PyTorch before")
+        numbers = {"alpha": settings["alpha"], "beta": settings["beta"], "bias": settings["k"]}
+        return graph.add("LRN", values, size=settings["size"], **numbers)
 
 
 LRN_ = LRN()

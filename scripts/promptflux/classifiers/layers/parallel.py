@@ -43,5 +43,10 @@ class Parallel(Block):
 
         return torch.cat(list(ends), dim=1) if settings["join"] == "concat" else sum(ends[1:], start=ends[0])
 
+    def onnx_join(self, graph, layer, values, ends):
+        if layer.settings["join"] == "concat":
+            return graph.add("Concat", *ends, axis=1)
+        return graph.add("Sum", *ends)
+
 
 PARALLEL = Parallel()

@@ -133,6 +133,13 @@ class MaxPool(Pool):
             return MaxOfWindow(kernel, stride, all_sides(padding), dilation)
         return nn.MaxPool2d(kernel, stride, padding, dilation)
 
+    def onnx(self, graph, layer, values):
+        settings = layer.settings
+        if "size" in settings:
+            raise StudyError("ONNX has no maximum over windows of different sizes; say kernel and stride")
+        dilation = settings.get("dilation", (1, 1))
+        return graph.add("MaxPool", values, dilations=dilation, **onnx_window(settings))
+
 
 class MeanPool(Pool):
     """The mean of each window, in which the padding counts as zeros, or, without `count_include_pad`, not at all.
@@ -172,6 +179,39 @@ class MeanPool(Pool):
             return MeanOfWindow(kernel, stride, all_sides(padding), more, count_border)
         return nn.AvgPool2d(kernel, stride, padding, settings.get("ceil_mode", False), count_border)
 
+    def onnx(self, graph, layer, values):
+        settings = layer.settings
+        if "size" in settings:
+            for axis, (side, places) in enumerate(zip(layer.in_shape[1:], settings["size"], strict=True)):
+                values = self._means(graph, values, side, places, over_height=axis == 0)
+            return values
+        return graph.add(
+            "AveragePool",
+            values,
+            ceil_mode=int(settings.get("ceil_mode", False)),
+            count_include_pad=int(settings.get("count_include_pad", True)),
+            **onnx_window(settings),
+        )
+
+    def _means(self, graph, values, side, places, over_height):
+        """The means over PyTorch's adaptive windows along one axis, as a product with a matrix."""
+        matrix = [[0.0] * side for _ in range(places)]
+        for place, row in enumerate(matrix):
+            first, last = place * side // places, -(-(place + 1) * side // places)
+            row[first:last] = [1 / (last - first)] * (last - first)
+        if over_height:
+            return graph.add("MatMul", graph.constant(matrix), values)
+        return graph.add("MatMul", values, graph.constant([*zip(*matrix, strict=True)]))
+
+
+def onnx_window(settings):
+    """The attributes of a window in ONNX."""
+    return {
+        "kernel_shape": settings["kernel"],
+        "strides": settings["stride"],
+        "pads": all_sides(settings["padding"]),
+    }
+
 
 MAXPOOL = MaxPool()
 MEANPOOL = MeanPool()
@@ -180,8 +220,8 @@ MEANPOOL = MeanPool()
 class GlobalPool(Kind):
     """The largest or the mean value of each map: (C, H, W) becomes (C, 1, 1)."""
 
-    def __init__(self, name: str, module: str):
-        self.name, self._module = name, module
+    def __init__(self, name: str, module: str, operator: str):
+        self.name, self._module, self._operator = name, module, operator
 
     def shape(self, settings, shape):
         want_maps(self.name, shape)
@@ -192,6 +232,9 @@ class GlobalPool(Kind):
 
         return getattr(nn, self._module)(1)
 
+    def onnx(self, graph, layer, values):
+        return graph.add(self._operator, values)
 
-GLOBALMAXPOOL = GlobalPool("globalmaxpool", "AdaptiveMaxPool2d")
-GLOBALMEANPOOL = GlobalPool("globalmeanpool", "AdaptiveAvgPool2d")
+
+GLOBALMAXPOOL = GlobalPool("globalmaxpool", "AdaptiveMaxPool2d", "GlobalMaxPool")
+GLOBALMEANPOOL = GlobalPool("globalmeanpool", "AdaptiveAvgPool2d", "GlobalAveragePool")

@@ -23,5 +23,8 @@ class PReLU(Kind):
 
         return nn.PReLU(*layer.parameters["weight"])
 
+    def onnx(self, graph, layer, values):
+        return graph.add("PRelu", values, graph.per_channel(layer, "weight"))
+
 
 PRELU = PReLU()

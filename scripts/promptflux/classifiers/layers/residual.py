@@ -29,5 +29,8 @@ class Residual(Block):
         body, shortcut = ends
         return body + shortcut
 
+    def onnx_join(self, graph, layer, values, ends):
+        return graph.add("Add", *ends)
+
 
 RESIDUAL = Residual()

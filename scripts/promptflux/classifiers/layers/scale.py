@@ -30,5 +30,8 @@ class Scale(Block):
         [gate] = ends
         return gate * values
 
+    def onnx_join(self, graph, layer, values, ends):
+        return graph.add("Mul", values, *ends)
+
 
 SCALE = Scale()

@@ -21,5 +21,8 @@ class Softmax(Kind):
 
         return nn.Softmax(dim=1)
 
+    def onnx(self, graph, layer, values):
+        return graph.add("Softmax", values, axis=1)
+
 
 SOFTMAX = Softmax()

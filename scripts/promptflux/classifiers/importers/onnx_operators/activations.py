@@ -89,16 +89,12 @@ def prelu(node: Node) -> list[Value]:
     channels = values.step.shape[0]
     if slope.size not in (1, channels) or (slope.size > 1 and values.axes not in ("nchw", "nc")):
         raise Unsupported(f"its slope has {slope.size} values, and one or {channels} would fit")
-    slope = np.broadcast_to(slope.reshape(-1), (channels,)) if values.axes else slope.reshape(-1)
-    if values.order is not None:
+    shared = slope.size == 1
+    slope = slope.reshape(-1)
+    if values.order is not None and not shared:
         slope = in_order(values, slope)
-    return [
-        of(
-            layer("prelu", values.step, node.said, {}, weight=np.ascontiguousarray(slope)),
-            values,
-            values.order,
-        )
-    ]
+    step = layer("prelu", values.step, node.said, {"shared": shared}, weight=slope)
+    return [of(step, values, values.order)]
 
 
 def softmax(node: Node) -> list[Value]:

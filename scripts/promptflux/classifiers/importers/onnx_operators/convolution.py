@@ -3,7 +3,9 @@
 import numpy as np
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, of
-from promptflux.classifiers.importers.steps import Step, Unsupported, layer, operation
+from promptflux.classifiers.importers.steps import Step, Unsupported, layer
+
+EDGES = "edges"  # a padding with copies of the values at the edge
 
 
 def window(node: Node, values: Tensor, kernel: list[int]) -> dict:
@@ -43,8 +45,8 @@ def same(sides: tuple, kernel: list, stride: list, dilation: list, more_at_the_e
 
 def unpadded(step: Step) -> tuple[Step, list[int]]:
     """The step before a `Pad` of zeros, and its pads [top, left, bottom, right]."""
-    if step.kind == "pad" and not step.settings["value"]:
-        return step.inputs[0], step.settings["padding"]
+    if step.kind == "pad":
+        return step.inputs[0], step.settings["sides"]
     return step, [0, 0, 0, 0]
 
 
@@ -83,25 +85,23 @@ def pad(node: Node) -> list[Value]:
         raise Unsupported("it does not say how much it pads")
     if not any(pads):
         return [values]
-    if mode != "constant" or not values.axes or len(values.axes) != 4:
+    if mode not in ("constant", "edge") or not values.axes or len(values.axes) != 4:
         raise Unsupported(f"it pads {mode!r}; layers pad the height and width of maps with zeros")
     ends = {axis: (int(pads[place]), int(pads[place + count])) for place, axis in enumerate(values.axes)}
     if any(ends["n"]) or any(ends["c"]) or min(pads) < 0:
         raise Unsupported("it pads or cuts off other than the height and width of maps")
     (top, bottom), (left, right) = ends["h"], ends["w"]
-    before, inner = unpadded(values.step) if not value else (values.step, [0, 0, 0, 0])
-    padding = [own + more for own, more in zip([top, left, bottom, right], inner, strict=True)]
-    channels, height, width = values.step.shape
-    step = operation(
-        "pad",
-        before,
-        node.said,
-        "padding is part of a convolution or of a pooling, and none follows",
-        padding=padding,
-        value=float(value),
-    )
-    step.shape = (channels, height + top + bottom, width + left + right)
-    return [of(step, values)]
+    if mode == "edge":
+        channels, height, width = values.step.shape
+        shape = (channels, height + top + bottom, width + left + right)
+        why = "it pads 'edge', which is known before a maximum alone; layers pad with zeros"
+        sides = [top, left, bottom, right]
+        return [of(Step(EDGES, (values.step,), shape, node.said, {"sides": sides}, why=why), values)]
+    if value:
+        raise Unsupported(f"it puts {float(value):g} around maps, and layers put zeros")
+    before, inner = unpadded(values.step)
+    sides = [own + more for own, more in zip([top, left, bottom, right], inner, strict=True)]
+    return [of(layer("pad", before, node.said, {"sides": sides}), values)]
 
 
 CONV = Operator(("Conv",), conv)

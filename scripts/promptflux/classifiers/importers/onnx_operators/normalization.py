@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, described, of
-from promptflux.classifiers.importers.steps import Step, Unsupported, layer, layernorm
+from promptflux.classifiers.importers.steps import Step, Unsupported, layer
 
 
 def batchnorm(node: Node) -> list[Value]:
@@ -30,15 +30,21 @@ def in_order(values: Tensor, array: np.ndarray) -> np.ndarray:
 
 
 def layer_normalization(node: Node) -> list[Value]:
+    """Over the channels of each place, which stand last, or over all values of an image."""
     values = node.tensor()
     axis = int(node.get("axis", -1)) % len(values.dims)
-    if values.axes[axis:] != "c" or values.order is not None:
+    over = {"c": "channels", "chw": "all"}.get(values.axes[axis:])
+    if over is None or values.order is not None:
         raise Unsupported(
-            f"it normalizes {described(values)} from axis {axis} on; the layer normalizes the channels of each place"
+            f"it normalizes {described(values)} from axis {axis} on; a layer normalizes all values, or the channels of each "
+            f"place"
         )
-    eps = node.number("epsilon", 1e-5)
-    weight, bias = node.needed(1, "weight").reshape(-1), node.constant(2, "bias")
-    return [of(layernorm(values.step, eps, node.said, weight, bias), values)]
+    shape = values.step.shape if over == "all" else values.step.shape[:1]
+    weight, bias = node.needed(1, "weight"), node.constant(2, "bias")
+    bias = np.zeros(shape, np.float32) if bias is None else bias
+    settings = {"over": over, "eps": node.number("epsilon", 1e-5)}
+    weights = {"weight": np.broadcast_to(weight, shape), "bias": np.broadcast_to(bias, shape)}
+    return [of(layer("layernorm", values.step, node.said, settings, **weights), values)]
 
 
 def groupnorm(values: Step, groups: int, eps: float, said: str, weight: np.ndarray, bias: np.ndarray) -> Step:
@@ -87,8 +93,11 @@ def instance_normalization(node: Node) -> list[Value]:
 
 def lrn(node: Node) -> list[Value]:
     values = node.maps()
+    size = int(node.get("size"))
+    if size % 2 == 0:
+        raise Unsupported(f"its size is {size}; of an odd one the channels before and behind are as many")
     settings = {
-        "size": int(node.get("size")),
+        "size": size,
         "alpha": node.number("alpha", 1e-4),
         "beta": node.number("beta", 0.75),
         "k": node.number("bias", 1.0),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, described, of
-from promptflux.classifiers.importers.onnx_operators.convolution import unpadded, window
+from promptflux.classifiers.importers.onnx_operators.convolution import EDGES, unpadded, window
 from promptflux.classifiers.importers.onnx_operators.shapes import reshaped
 from promptflux.classifiers.importers.steps import NEVER_NEGATIVE, Unsupported, layer, operation
 
@@ -19,7 +19,11 @@ def maxpool(node: Node) -> list[Value]:
     if nothing(settings):
         return [values]
     before, pads = unpadded(values.step)
-    if any(pads):
+    if values.step.kind == EDGES and settings["dilation"] == [1, 1]:
+        # A copy of the edge is never larger than the edge, which lies in the same window.
+        [before], pads = values.step.inputs, values.step.settings["sides"]
+        settings["padding"] = [own + more for own, more in zip(settings["padding"], pads, strict=True)]
+    elif any(pads):
         # Zeros are as good as nothing beside values that are not below 0.
         if before.kind not in NEVER_NEGATIVE:
             raise Unsupported("it takes the largest of values and of zeros around them")

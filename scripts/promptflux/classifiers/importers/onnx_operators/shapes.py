@@ -219,7 +219,23 @@ def part(node: Node, values: Tensor, place: int, first: int, last: int) -> Tenso
         raise Unsupported(
             f"it takes {first} to {last} of axis {place} of {described(values)}; layers take channels"
         )
-    return of(layer("channels", values.step, node.said, {"first": first + 1, "last": last}), values)
+    return of(layer("channels", values.step, node.said, {"from": first, "to": last}), values)
+
+
+def gather(node: Node) -> list[Value]:
+    """Some of the channels, one after the other; or all values with other dims, as PyTorch writes `as_strided`."""
+    values, places = node.tensor(), node.needed(1, "indices")
+    axis = int(node.get("axis", 0)) % len(values.dims)
+    count = values.dims[axis]
+    numbers = np.where(places < 0, places + count, places).reshape(-1)
+    in_row = numbers.size > 0 and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + numbers.size))
+    if in_row and len(values.dims) == 1 and numbers.size == count:
+        return [reshaped(node, values, places.shape)]
+    if in_row and places.ndim == 1:
+        return [part(node, values, axis, int(numbers[0]), int(numbers[-1]) + 1)]
+    raise Unsupported(
+        f"it picks single ones of axis {axis} of {described(values)}; layers take channels in a row"
+    )
 
 
 def split(node: Node) -> list[Value]:
@@ -246,4 +262,5 @@ DROPOUT = Operator(("Dropout",), dropout)
 CAST = Operator(("Cast",), cast)
 CAST_LIKE = Operator(("CastLike",), cast_like)
 SLICE = Operator(("Slice",), slice_)
+GATHER = Operator(("Gather",), gather)
 SPLIT = Operator(("Split",), split)
