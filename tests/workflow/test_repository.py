@@ -93,6 +93,9 @@ def running(node: ast.AST, with_functions: bool) -> Iterator[ast.AST]:
             yield from running(child, with_functions)
 
 
+OF_KINDS = [WORKFLOW / f"scripts/promptflux/classifiers/{name}.py" for name in ("kind", "modules")]
+
+
 def imports(path: Path) -> set[str]:
     """The modules that a file imports, by the first part of their names.
 
@@ -101,9 +104,10 @@ def imports(path: Path) -> set[str]:
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = set()
-    if path.name == "modules.py" and path.parent.name == "classifiers":
-        return found  # which the kinds of layer import where they build one
-    for node in running(tree, with_functions=path.parent.name != "layers"):
+    of_kinds = path.parent.name == "layers" or path in OF_KINDS
+    if path == OF_KINDS[1]:
+        return found  # which the kinds import where they build a layer
+    for node in running(tree, with_functions=not of_kinds):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

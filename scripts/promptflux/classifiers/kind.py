@@ -12,8 +12,6 @@ from promptflux.errors import StudyError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from promptflux.classifiers.onnx_export import OnnxGraph
-
 Shape = tuple[int, ...]
 
 # Schemas (JSON Schema 2020-12) of settings that several kinds have.
@@ -151,11 +149,12 @@ class Kind(ABC):
     def module(self, layer: Layer) -> nn.Module:
         """The layer in PyTorch, without its activation."""
 
-    def onnx(self, graph: OnnxGraph, layer: Layer, values: str) -> str:
+    def onnx(self, graph: Any, layer: Layer, values: str) -> str:
         """Add the layer, without its activation, to an ONNX graph of opset 17.
 
-        values: the name of what it takes. Gives the name of what it makes of that; raises StudyError with half a
-        sentence if ONNX has no operators for it.
+        graph: an `OnnxGraph` of promptflux.classifiers.onnx_export, which only an export imports. values: the name of
+        what it takes. Gives the name of what it makes of that; raises StudyError with half a sentence if ONNX has no
+        operators for it.
         """
         raise StudyError(f"the kind {self.name} does not say how")
 
@@ -191,7 +190,7 @@ class Block(Kind):
         """What the block makes of the values that it took, [N, C, H, W], and of what its branches gave."""
 
     @abstractmethod
-    def onnx_join(self, graph: OnnxGraph, layer: Layer, values: str, ends: Sequence[str]) -> str:
+    def onnx_join(self, graph: Any, layer: Layer, values: str, ends: Sequence[str]) -> str:
         """As `join`, added to an ONNX graph, of the names of the values."""
 
     def module(self, layer: Layer) -> nn.Module:
