@@ -7,7 +7,7 @@ import yaml
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
-from promptflux.study.config import overlay
+from promptflux.study.config import overlay, read_config
 from promptflux.study.study import load_study
 
 
@@ -43,6 +43,13 @@ def test_the_default_config_names_every_key_of_the_schema():
     assert set(defaults) == set(schema["properties"])
     for key in ("generator", "inference", "figures"):
         assert set(defaults[key]) == set(schema["properties"][key]["properties"])
+
+
+@pytest.mark.parametrize("folder", sorted((WORKFLOW / "examples").glob("*/")), ids=lambda path: path.name)
+def test_the_examples_are_sound(folder):
+    if (folder / "config.yaml").is_file():
+        study = load_study(read_config(folder / "config.yaml"), [folder, WORKFLOW])
+        assert study.image_batches
 
 
 def test_an_overlay_changes_single_keys():

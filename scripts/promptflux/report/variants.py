@@ -127,13 +127,14 @@ def panels_along(
             (places[v], it.agrees) for v, it in of_variants.items() if it.agrees is not None
         ]
         sure[classifier] = [(places[v], it.confidence / it.images) for v, it in of_variants.items()]
-    seconds = [
-        (places[v], sum(c.seconds for c in known) / len(known)) for v, known in costs.items() if v in places
-    ]
+    known = {variant: each for variant, each in costs.items() if each and variant in places}
+    seconds = [(places[v], sum(cost.seconds for cost in each) / len(each)) for v, each in known.items()]
+    memory = [(places[v], max(cost.memory for cost in each)) for v, each in known.items()]
     panels = {
         "Sees what the prompt names (share)": agrees,
         "Confidence in what it sees (share)": sure,
         "Seconds an image": {"": seconds},
+        "Memory in MB": {"": memory},
     }
     kept = {title: {name: dots for name, dots in lines.items() if dots} for title, lines in panels.items()}
     return {title: lines for title, lines in kept.items() if lines}

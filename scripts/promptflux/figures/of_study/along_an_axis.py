@@ -10,10 +10,10 @@ TITLE = "along an axis"
 CAPTION = (
     "A dot is a variant, and a line goes through the means of those that have the same value on this axis. "
     "From left to right: how often the classifier sees the label that the prompt names, how sure it is of what "
-    "it sees, and the seconds that an image took."
+    "it sees, the seconds that an image took, and the most memory that was held."
 )
 COLORS = ("#1f6f8b", "#b5443c", "#3f8f56", "#8a5fb0", "#c98a1b", "#66727f")  # again after six classifiers
-WIDTH, HEIGHT, LEFT, BETWEEN = 2.6, 2.0, 0.75, 0.75  # inches: of a panel, before the first, between two
+WIDTH, HEIGHT, LEFT, BETWEEN = 2.2, 1.9, 0.75, 0.75  # inches: of a panel, before the first, between two
 
 Lines = Mapping[str, Sequence[tuple[float, float]]]  # name of a line -> its dots, (place on the axis, value)
 
