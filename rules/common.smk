@@ -287,6 +287,9 @@ def tensors_of(wildcards):
 def warnings():
     """What the model will not see in the prompts."""
     prompts = {prompt.name: prompt.prompt for prompt in STUDY.prompts}
+    prompts |= {
+        f"{prompt.name} (negative)": prompt.negative_prompt for prompt in STUDY.prompts if prompt.negative_prompt
+    }
     models = {
         variant.settings.get("model", STUDY.config["generator"]["model"]): STUDY.generators[name]
         for name, variant in STUDY.grid.variants.items()

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import diffusers
+import generate
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from promptflux.generation.init_images import fitted_init, init_image_of
 from promptflux.generation.pipeline import make
 from promptflux.generation.prompts import Prompt
 from promptflux.generation.recipe import Request, by_content, requests
-from promptflux.images.provenance import read_provenance
+from promptflux.images.provenance import read_mark, read_provenance
 from promptflux.paths import Results
 from promptflux.study.study import load_study
 
@@ -450,6 +451,28 @@ def test_a_bad_image_is_marked_where_the_study_goes_on(tiny_model, tmp_path, cap
     made_with = read_provenance(request.path)["made_with"]
     assert made_with["problem"].startswith("it came out all black. The likely reasons are broken weights")
     assert "forest_1.png is no picture: it came out all black" in capsys.readouterr().err
+    assert read_mark(request.path) == made_with["problem"]
     assert request.kept("test_pattern") and request.kept("stop") is None
     with pytest.raises(StudyError, match="all black"):
         make([request], settings, [])
+
+
+def test_what_a_safety_checker_blacked_out_is_recorded_and_said_in_each_run(tiny_model, tmp_path, capsys):
+    model = pipelines.with_safety_checker(tiny_model, tmp_path / "model")
+    (tmp_path / "prompts.tsv").write_text("name\tprompt\nforest\ta forest\n")
+    settings = read_generator(SETTINGS | {"model": str(model)}, find).settings()
+    asked = {
+        "settings": settings,
+        "names": ["forest_1"],
+        "checksums": f"{tmp_path}/results/checksums/prompts.sha256",
+    }
+    generate.main(prompts=str(tmp_path / "prompts.tsv"), **asked)
+    path = tmp_path / "results/images/forest_1.png"
+    said = "warning: the model's safety checker blacked out forest_1.png"
+    assert capsys.readouterr().err.count(said) == 1
+    assert not np.asarray(Image.open(path)).any()
+    assert read_provenance(path)["made_with"]["safety_checker"] == "blacked out"
+    assert read_mark(path) == "the model's safety checker blacked it out"
+    made = path.stat().st_mtime_ns
+    generate.main(prompts=str(tmp_path / "prompts.tsv"), **asked)
+    assert capsys.readouterr().err.count(said) == 1 and path.stat().st_mtime_ns == made

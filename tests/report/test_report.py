@@ -13,6 +13,7 @@ from support.drawn_study import HOSTILE, draw
 
 from promptflux.figures.of_study import confusion, gallery, parity, where_the_time_went
 from promptflux.figures.text import tame
+from promptflux.images.provenance import read_provenance, write_png
 from promptflux.report import page as page_module
 from promptflux.report.page import percent, picture
 
@@ -137,6 +138,25 @@ def test_a_broken_image_is_red(study):
     assert "1 image could not be read." in page.text
     assert "broken.png' is not a PNG, JPEG or WebP image" in page.text
     assert [row for row in page.all("tr") if "bad" in (row.get("class") or "")]
+
+
+def test_an_image_that_is_marked_is_said(tmp_path):
+    """What looking at it found is text of others, too."""
+    drawn = (tmp_path, draw(tmp_path, HOSTILE))
+    assert "no picture of the prompt" not in write(drawn).text
+    first, second, *_ = sorted((tmp_path / "results/images").glob("*.png"))
+    for path, mark in {
+        first: {"problem": "it came out all <b>black</b>"},
+        second: {"safety_checker": "blacked out"},
+    }.items():
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+        provenance = read_provenance(path)
+        write_png(path, picture, {**provenance, "made_with": {**provenance.get("made_with", {}), **mark}})
+    page = write(drawn)
+    assert "2 generated images are no picture of the prompt." in page.text
+    assert f"{first.stem}: it came out all <b>black</b>" in page.text
+    assert f"{second.stem}: the model's safety checker blacked it out" in page.text
 
 
 def test_one_engine_and_two(study, tmp_path):

@@ -212,3 +212,31 @@ def sana(model: Path, folder: Path) -> Path:
         scheduler=scheduler,
     ).save_pretrained(folder)
     return folder
+
+
+def with_safety_checker(model: Path, folder: Path) -> Path:
+    """Stable Diffusion whose safety checker finds each image unsafe, and blacks it out."""
+    from diffusers import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 16,
+    }
+    torch.manual_seed(8)
+    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=8))
+    with torch.no_grad():
+        for weights in (checker.concept_embeds_weights, checker.special_care_embeds_weights):
+            weights.fill_(-10)
+    size = {"height": 32, "width": 32}
+    made = parts(model) | {
+        "safety_checker": checker,
+        "feature_extractor": CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size),
+    }
+    StableDiffusionPipeline(**made).save_pretrained(folder)
+    return folder

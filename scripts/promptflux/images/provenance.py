@@ -26,6 +26,22 @@ def write_png(path: Path, picture: Image.Image, provenance: dict, parameters: st
     picture.save(path, pnginfo=info)
 
 
+def read_mark(path: str | Path) -> str:
+    """What is said of a PNG's picture: that it is none, or that a safety checker blacked it out; "" of most.
+
+    Reads what stands before the pixels alone; "" also for what is broken or not there, which others say.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            made_with = json.loads(picture.info[TEXT_CHUNK])["made_with"]
+        said = [str(made_with["problem"])] if "problem" in made_with else []
+        return " ".join(
+            [*(["the model's safety checker blacked it out"] if "safety_checker" in made_with else []), *said]
+        )
+    except Exception:  # what damage raises depends on the damage
+        return ""
+
+
 def read_provenance(path: str | Path) -> dict:
     """The provenance that a PNG holds; empty if it holds none, is broken or is not there."""
     try:

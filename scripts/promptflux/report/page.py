@@ -32,7 +32,7 @@ from promptflux.files.tensors import open_tensors
 from promptflux.files.whole import whole
 from promptflux.generation.prompts import Prompt, images_of_variants
 from promptflux.images.inputs import InputSpec
-from promptflux.images.provenance import read_provenance
+from promptflux.images.provenance import read_mark, read_provenance
 from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
@@ -108,6 +108,7 @@ def write_page(
         image_count=len(paths.keys() | sources.keys()),
         own_images={name: sources[name] for name in own},
         problems={name: source.problem for name, source in sources.items() if source.problem},
+        marks={name: mark for name, path in paths.items() if (mark := read_mark(path))},
         thumbnails=thumbnails,
         image_folder=folder_of(next(iter(paths.items())), folder) if paths else None,
         gallery=picture(gallery) | {"caption": gallery_caption(prompts)},

@@ -28,7 +28,7 @@ CONSEQUENCES = {
     "classifiers": "the classifiers that are new run",
     "engines": "the engine that is new runs",
     "inference": "the classifiers run again, and all that follows",
-    "on_bad_image": "preprocessing runs again, and all that follows",
+    "on_bad_image": "images that are marked as no pictures are made again, preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
     "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the report",
