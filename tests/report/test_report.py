@@ -155,8 +155,8 @@ def test_an_image_that_is_marked_is_said(tmp_path):
         write_png(path, picture, {**provenance, "made_with": {**provenance.get("made_with", {}), **mark}})
     page = write(drawn)
     assert "2 generated images are no picture of the prompt." in page.text
-    assert f"{first.stem}: it came out all <b>black</b>" in page.text
-    assert f"{second.stem}: the model's safety checker blacked it out" in page.text
+    assert f"{first.stem} : it came out all <b>black</b>" in page.text
+    assert f"{second.stem} : the model's safety checker blacked it out" in page.text
 
 
 def test_one_engine_and_two(study, tmp_path):
