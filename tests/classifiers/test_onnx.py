@@ -481,6 +481,23 @@ def test_opsets_of_another_time(tmp_path):
     assert f"opset 5; opsets 6 to {onnx_graph.NEWEST} are read" in refused(path)
 
 
+def test_constants_that_come_to_gigabytes_are_not_made(tmp_path):
+    """Each is within the limit of one, and of each the sum with the one before is asked for."""
+    nodes = [node("ConstantOfShape", ["large"], ["k0"])]
+    nodes += [node("Add", [f"k{number}", "one"], [f"k{number + 1}"]) for number in range(40)]
+    nodes += [node("ReduceMax", ["k40"], ["m"], keepdims=0), node("Add", ["x", "m"], ["y"])]
+    weights = {"large": np.int64([2**25]), "one": np.float32(1)}
+    assert "constants come to" in refused(saved(tmp_path, nodes, weights, (1, *SHAPE)))
+
+
+def test_images_and_values_of_absurd_sizes(tmp_path):
+    path = saved(tmp_path, [node("Relu", ["x"], ["y"])], {}, (1, 3, 10**6, 10**6))
+    assert "at most 9999 pixels a side" in refused(path)
+    nodes = [node("Pad", ["x", "pads"], ["p"]), node("Flatten", ["p"], ["y"])]
+    path = saved(tmp_path, nodes, {"pads": np.int64([0, 0, 0, 0, 0, 0, 60_000, 60_000])}, (1, *SHAPE))
+    assert "60016×60012 values for an image" in refused(path)
+
+
 def test_a_name_is_data(tmp_path):
     path = saved(
         tmp_path, [node("Einsum", ["x"], ["y"], name="\x1b[31m", equation="nchw->nchw")], {}, (1, *SHAPE)

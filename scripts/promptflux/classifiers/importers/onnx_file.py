@@ -17,7 +17,7 @@ from promptflux.classifiers.spec import MOST_VALUES
 from promptflux.errors import StudyError, plain, reason, shown
 
 MOST_BYTES = 2**31 - 1  # of a message, by protobuf's own limit
-MOST_NODES = 50_000
+MOST_NODES = 20_000
 OTHERS = {
     b"version https://git-lfs": "a Git LFS pointer in place of the file; fetch it with `git lfs pull`",
     b"PK\x03\x04": "a zip archive, such as a PyTorch checkpoint or a model package",

@@ -38,6 +38,8 @@ FOLDED = frozenset(
     "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Shape Sigmoid Size Slice Split Sqrt Squeeze Sub Sum Tanh "
     "Tile Transpose Unsqueeze Where".split()
 )
+MOST_SIDE = 9999  # of an image, as in a spec
+MOST_FOLDED = 2**29  # values of them all, 2 GiB
 # Those whose inputs are laid over each other, so that two small ones can make a large one.
 OVERLAID = frozenset("Add And Div Equal Greater Less Max Min Mod Mul Or Pow Sub Sum Where".split())
 # What an image is converted to before a network takes it, which are floats all along.
@@ -81,6 +83,7 @@ class _Graph:
         self.problems: list[tuple[str, str]] = []
         self.operators = operators()
         self.strange = False
+        self.folded_values = 0
 
     def _opset(self) -> int:
         versions = [entry.version for entry in self.model.opset_import if entry.domain in STANDARD]
@@ -116,6 +119,10 @@ class _Graph:
     def own_shape(self) -> Shape:
         """The shape (C, H, W) that the file itself says."""
         shape = self.channels_first(self.image()[1][1:])
+        if max(shape) > MOST_SIDE:
+            raise StudyError(
+                f"{self.where}: it takes images of {shape_text(shape)}; at most {MOST_SIDE} pixels a side are taken."
+            )
         if not all(shape):
             raise StudyError(
                 f"{self.where}: it takes images of any size; say the one that they are to have, such as --input rgb224."
@@ -253,7 +260,11 @@ class _Graph:
             dims = tuple(int(side) for side in arrays[0])
             _check_size(dims)
             return [np.broadcast_to(value.reshape(()), dims)]
-        _check_size(_largest(proto.op_type, arrays))
+        self.folded_values += _check_size(_largest(proto.op_type, arrays))
+        if self.folded_values > MOST_FOLDED:
+            raise Unsupported(
+                f"with it, constants come to {self.folded_values:,} values; at most {MOST_FOLDED:,} are taken"
+            )
         names = [name for name in proto.input if name]
         graph = helper.make_graph(
             [proto],
@@ -303,7 +314,9 @@ def _largest(op_type: str, arrays: list[np.ndarray]) -> Iterable[int]:
     return [sum(array.size for array in arrays)]
 
 
-def _check_size(dims: Iterable[int]) -> None:
+def _check_size(dims: Iterable[int]) -> int:
+    """How many values a shape has. Unsupported if they are too many."""
     dims = [int(side) for side in dims]
     if any(side < 0 for side in dims) or prod(dims) > MOST_VALUES:
         raise Unsupported(f"it makes {shown(dims)} values; at most {MOST_VALUES:,} are taken")
+    return prod(dims)

@@ -16,12 +16,14 @@ import numpy as np
 
 from promptflux.classifiers.kind import Shape, shape_text
 from promptflux.classifiers.kinds import KINDS
+from promptflux.classifiers.spec import MOST_VALUES
 from promptflux.errors import StudyError
 
 INPUT, SUM, CONCAT, PRODUCT = "input", "sum", "concat", "product"
 JOINS = (SUM, CONCAT, PRODUCT)
 # Kinds whose values are never below 0, so that padding with zeros changes no maximum of them.
 NEVER_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid")
+MOST_JOINED = 1000
 # 32 bits hold seven digits of a constant; exporters write 0.7978845834732056 or 0.79788.
 CLOSE = 1e-4
 
@@ -62,6 +64,10 @@ def layer(
         wanted = KINDS[kind].parameters(resolved, values.shape)
     except StudyError as error:
         raise Unsupported(f"it gets {shape_text(values.shape)}; {error}") from None
+    if math.prod(shape) > MOST_VALUES:
+        raise Unsupported(
+            f"it gives {shape_text(shape)} values for an image; at most {MOST_VALUES:,} are taken"
+        )
     found = {name: np.asarray(array) for name, array in parameters.items()}
     for name, array in found.items():
         if wanted.get(name) != array.shape:
@@ -90,6 +96,8 @@ def concat(steps: list[Step], said: str) -> Step:
     if any(step.shape[1:] != steps[0].shape[1:] for step in steps):
         shapes = ", ".join(shape_text(step.shape) for step in steps)
         raise Unsupported(f"it sets {shapes} side by side, which are not of one height and width")
+    if len(steps) > MOST_JOINED:
+        raise Unsupported(f"it sets {len(steps):,} values side by side; at most {MOST_JOINED:,} are taken")
     channels = sum(step.shape[0] for step in steps)
     return Step(CONCAT, tuple(steps), (channels, *steps[0].shape[1:]), said)
 
