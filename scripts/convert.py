@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 
 from promptflux.classifiers.importers.flux_file import FluxNetwork, flux_network, image_shape, is_flux_file
 from promptflux.classifiers.importers.flux_model import HWCN, WHCN
@@ -28,7 +29,6 @@ from promptflux.classifiers.importers.written import write_network
 from promptflux.classifiers.kind import Shape
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import Spec, load_spec, resolved_layers
-from promptflux.classifiers.weights import Weights
 from promptflux.documents import read_text, read_yaml
 from promptflux.errors import StudyError, plain
 from promptflux.images.inputs import InputSpec
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> Spec:
     if given.is_flux:
         told.append(ABOUT_AXES[given.axes])
     else:
-        told.append(compared(model, output, spec, network.weights(spec.layers)))
+        told.append(compared(model, output, spec))
     note("\n".join(told))
     return spec
 
@@ -170,7 +170,7 @@ def input_of(path: Path, shape: Shape) -> str | dict[str, Any]:
     return {"name": f"{color}{height}x{width}", "size": [height, width], "channels": color}
 
 
-def compared(model: Path, output: str | None, spec: Spec, weights: Weights) -> str:
+def compared(model: Path, output: str | None, spec: Spec) -> str:
     """A sentence on how far PyTorch with the new weights is from ONNX Runtime with the file, for an image of noise."""
     try:
         from promptflux.classifiers.importers.onnx_runtime import run_onnx
@@ -180,6 +180,8 @@ def compared(model: Path, output: str | None, spec: Spec, weights: Weights) -> s
         )
     images = np.random.default_rng(1).standard_normal((1, *spec.input.shape), dtype=np.float32)
     wanted = run_onnx(model, images, output)
+    tensors = load_file(spec.weights_path)
+    weights = {name: tensors[name.replace("/", ".")] for name in spec.parameters}
     network = Network(spec).load(weights).eval()
     with torch.inference_mode():
         *_, (_, values) = network.outputs(torch.from_numpy(images))

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from onnx import helper
+from safetensors.numpy import load_file
 from support.onnx_models import image, model_of
 from support.workflow import WORKFLOW
 
@@ -149,6 +150,19 @@ weights: {checkpoint: net.safetensors, sha256: """)
         Network(spec).load(load_model(tmp_path / "m.h5")[1]).eval()(torch.from_numpy(images)).detach().numpy()
     )
     np.testing.assert_allclose(found, run_onnx(net, images), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_are_turned_are_written_as_they_are(tmp_path):
+    """A matrix that comes transposed lies in memory as it was before."""
+    matrix = image(3, 5)
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["g"]),
+        node("Flatten", ["g"], ["f"]),
+        node("MatMul", ["f", "m"], ["y"]),
+    ]
+    onnx.save(model_of(nodes, {"m": matrix}, (1, *SHAPE)), tmp_path / "net.onnx")
+    spec = convert.main([str(tmp_path / "net.onnx")])
+    assert np.array_equal(load_file(spec.weights_path)["dense1.weight"], matrix.T)
 
 
 def test_input_and_labels_of_a_spec_are_kept(net, tmp_path):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from safetensors.numpy import save
 
@@ -28,8 +29,10 @@ def write_network(path: Path, network: Network, said: Mapping[str, Any]) -> Spec
     spec = load_spec(path, weights_exist=False, value=value)
     weights = network.weights(spec.layers)
     check_weights(weights, spec, network.files[0])
+    # Safetensors writes the memory of an array, whatever order its values have there.
+    tensors = {name.replace("/", "."): np.ascontiguousarray(array) for name, array in weights.items()}
     with whole(weights_path) as partial:
-        partial.write_bytes(save({name.replace("/", "."): array for name, array in weights.items()}))
+        partial.write_bytes(save(tensors))
     value["weights"]["sha256"] = sha256_of_file(weights_path)
     with whole(path) as partial:
         partial.write_text(spec_text(value), encoding="utf-8")
