@@ -288,6 +288,44 @@ def test_half_precision_is_read_as_it_is(tmp_path):
     assert np.array_equal(read.layers[0].parameters["weight"], W.astype(np.float16).astype(np.float32))
 
 
+class Squeezed(nn.Module):
+    """A head that drops axes of 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(F.adaptive_avg_pool2d(self.conv(x), 1).squeeze(-1).squeeze(-1)).sigmoid()
+
+
+def test_a_branch_whose_condition_is_known(tmp_path):
+    torch.manual_seed(1)
+    axes = {"image": {0: "n", 2: "h", 3: "w"}}
+    export(
+        Squeezed().eval(), tmp_path / "net.onnx", 11, dynamo=False, input_names=["image"], dynamic_axes=axes
+    )
+    read = read_network(tmp_path / "net.onnx", SHAPE)
+    assert kinds(agree(tmp_path / "net.onnx", SHAPE)) == [
+        "conv",
+        "globalmeanpool",
+        "flatten",
+        "dense+sigmoid",
+    ]
+    assert "ends in a sigmoid" in read.notes[0]
+    then, other = (
+        helper.make_graph([node(operator, ["c"], [f"{operator}_out"])], operator, [],
+                          [helper.make_tensor_value_info(f"{operator}_out", TensorProto.FLOAT, None)])
+        for operator in ("Relu", "Tanh")
+    )  # fmt: skip
+    nodes = [CONV, node("Shape", ["x"], ["s"]), node("Gather", ["s", "three"], ["side"]),
+             node("Equal", ["side", "twelve"], ["is"]), node("If", ["is"], ["y"], then_branch=then, else_branch=other)]  # fmt: skip
+    for side, kind in ((12, "relu"), (13, "tanh")):
+        weights = {"w": W, "three": np.int64(3), "twelve": np.int64(side)}
+        path = saved(tmp_path, nodes, weights, (1, *SHAPE))
+        assert kinds(network_of(path, SHAPE)) == [f"conv+{kind}"]
+
+
 def test_one_of_several_outputs(tmp_path):
     model = model_of([CONV, node("Relu", ["c"], ["y"])], {"w": W}, (1, *SHAPE))
     model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, None))

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from promptflux.classifiers.importers.entries import Network
+from promptflux.classifiers.importers.entries import Entry, Network
 from promptflux.classifiers.importers.onnx_file import read_onnx
 from promptflux.classifiers.importers.onnx_nodes import (
     UNKNOWN,
@@ -167,7 +167,7 @@ class _Graph:
         for node in reversed(self.graph.node):
             if not wanted.isdisjoint(node.output):
                 found.append(node)
-                wanted.update(node.input)
+                wanted.update(_names_taken(node))
         return found[::-1]
 
     def network(self, shape: Shape | None, wanted: str | None) -> Network:
@@ -184,6 +184,7 @@ class _Graph:
         if not self.problems:
             try:
                 layers = entries_of(self.end(end))
+                self.note_end(layers)
             except Unsupported as error:
                 self.problems += error.args
         if self.problems:
@@ -214,6 +215,13 @@ class _Graph:
             end.step.kind, end.step.why = "softmax", ""
         return end.step
 
+    def note_end(self, layers: list[Entry]) -> None:
+        """Note an end that a study shows otherwise."""
+        if layers and "sigmoid" in (layers[-1].kind, layers[-1].settings.get("activation")):
+            self.notes.append(
+                "it ends in a sigmoid of each output; a study shows the softmax of what the network gives over the labels"
+            )
+
     def array(self, tensor: onnx.TensorProto) -> np.ndarray:
         try:
             array = numpy_helper.to_array(tensor)
@@ -221,6 +229,8 @@ class _Graph:
             raise StudyError(
                 f"{self.where}: the weights {shown(tensor.name)} are damaged ({reason(error)})."
             ) from None
+        if array.dtype == np.float64 and array.size > 1:
+            self.notes.append("its weights of 64 bits are rounded to 32")
         # Halves and bfloat16 are exact in 32 bits.
         return array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
 
@@ -237,6 +247,8 @@ class _Graph:
         try:
             read = self.operators.get(proto.op_type) if proto.domain in STANDARD else None
             constant = not any(isinstance(value, Tensor) for value in inputs)
+            if constant and proto.op_type == "If" and proto.domain in STANDARD:
+                return self.chosen(proto, inputs, values)
             if constant and proto.domain in STANDARD and proto.op_type in FOLDED:
                 return self.folded(proto, inputs)
             if unknown and (read or proto.op_type in FOLDED):
@@ -251,6 +263,15 @@ class _Graph:
             self.problems.append((name_of(proto), f"it is not as the operator wants it ({reason(error)})"))
         return [UNKNOWN] * len(proto.output)
 
+    def chosen(self, proto: onnx.NodeProto, inputs: list[Value], values: Mapping[str, Value]) -> list[Value]:
+        """What an `If` gives whose condition is known, as exporters write a `squeeze`."""
+        name = "then_branch" if np.all(inputs[0]) else "else_branch"
+        graph = next(attribute.g for attribute in proto.attribute if attribute.name == name)
+        inside = dict(values) | {tensor.name: self.array(tensor) for tensor in graph.initializer}
+        for node in graph.node:
+            inside |= dict(zip(node.output, self.outputs(node, inside), strict=False))
+        return [inside[output.name] for output in graph.output]
+
     def folded(self, proto: onnx.NodeProto, inputs: list[Value]) -> list[Value]:
         """What a node makes of constants."""
         arrays = [value for value in inputs if isinstance(value, np.ndarray)]
@@ -260,6 +281,8 @@ class _Graph:
             dims = tuple(int(side) for side in arrays[0])
             _check_size(dims)
             return [np.broadcast_to(value.reshape(()), dims)]
+        if proto.op_type == "Identity":
+            return [inputs[0]]
         self.folded_values += _check_size(_largest(proto.op_type, arrays))
         if self.folded_values > MOST_FOLDED:
             raise Unsupported(
@@ -280,6 +303,13 @@ class _Graph:
         with np.errstate(all="ignore"):
             found = evaluator.run(None, dict(zip(names, arrays, strict=True)))
         return [np.asarray(value) for value in found]
+
+
+def _names_taken(node: onnx.NodeProto) -> list[str]:
+    """The names of the values that a node takes, those that the graphs inside of it take from outside, too."""
+    inner = [entry for attribute in node.attribute if attribute.HasField("g") for entry in attribute.g.node]
+    outside = [output.name for attribute in node.attribute for output in attribute.g.output]
+    return [*node.input, *outside, *(name for entry in inner for name in _names_taken(entry))]
 
 
 def operators() -> dict[str, Callable[[Node], list[Value]]]:
