@@ -215,7 +215,7 @@ def test_several_places_are_listed_and_a_key_picks_one(tmp_path, key):
     )
 
 
-@pytest.mark.parametrize("written", ["pt", "nested", "safetensors"])
+@pytest.mark.parametrize("written", ["pt", "nested", "safetensors", "wrapped"])
 def test_a_key_goes_on_in_the_names(tmp_path, written):
     """A student and a teacher in one mapping, as wrappers of two networks save them."""
     state = {
@@ -226,7 +226,8 @@ def test_a_key_goes_on_in_the_names(tmp_path, written):
     if written == "safetensors":
         save_file(state, tmp_path / "c.pt")
     else:
-        torch.save(state if written == "pt" else {"nets": state}, tmp_path / "c.pt")
+        wrapped = {f"module.model.{name}": tensor for name, tensor in state.items()}
+        torch.save({"pt": state, "nested": {"nets": state}, "wrapped": wrapped}[written], tmp_path / "c.pt")
     with pytest.raises(StudyError, match=r"student\.fc, teacher\.fc have the same shapes"):
         imported(tmp_path)
     key = "nets.teacher" if written == "nested" else "teacher"
@@ -373,6 +374,11 @@ def test_what_is_unused_is_left_out_and_said(tmp_path, capsys):
     state = named_state(**{"aux.fc.weight": torch.ones(2, 2), "aux.bias": torch.ones(2)})
     assert first_values(imported_named(tmp_path, state, unused=["aux"])) == RIGHT
     assert "aux.fc, aux of c.pt are left out, as unused" in capsys.readouterr().err
+    wrapped = {f"model.backbone.{key}": tensor for key, tensor in state.items()}
+    for unused in ("aux", "backbone.aux", "model.backbone.aux"):
+        assert first_values(imported_named(tmp_path, wrapped, unused=[unused])) == RIGHT
+    with pytest.raises(StudyError, match="also holds aux.fc, aux, for which"):
+        imported_named(tmp_path, state, unused=["au"])
 
 
 def test_the_mistakes_of_a_large_network_stay_short(tmp_path):

@@ -103,6 +103,7 @@ def test_a_list_of_chosen_images_and_all(load):
         ({"prompts": None}, ["prompts and images are both null"]),
         ({"images": "nothing/*.png", "prompts": None}, ["nothing/*.png"]),
         ({"classifiers": ["cnn29"]}, ["'cnn29'", "unknown", "cnn28"]),
+        ({"classifiers": ["resnet18"]}, ["'resnet18'", "unknown", "a spec says `architecture: resnet18`"]),
         ({"classifiers": ["cnn28", "cnn28"]}, ["classifiers", "without repetitions"]),
         ({"engines": ["tensorflow"]}, ["engines", "torch and flux"]),
         ({"on_bad_image": "ignore"}, ["on_bad_image is 'ignore'", "test_pattern"]),

@@ -291,7 +291,10 @@ def _under(path: str, places: Mapping[tuple, Mapping], key: str | None) -> dict[
         elif not place or key.startswith(f"{place}."):
             start = key[len(place) + 1 if place else 0 :] + "."
             inside = {
-                str(name)[len(start) :]: part for name, part in mapping.items() if str(name).startswith(start)
+                short.removeprefix(start): part
+                for name, part in mapping.items()
+                for short in (str(name), PREFIXES.sub("", str(name)))
+                if short.startswith(start)
             }
             found |= {key: inside} if inside else {}
     if not found:
@@ -360,17 +363,18 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
     """
     layers = [layer for layer in spec.walk() if layer.parameters]
     renamed = _renamed(path, modules, spec)
-    named = _named(path, modules, spec, [layer for layer in layers if layer.name not in renamed])
+    named, start = _named(path, modules, spec, [layer for layer in layers if layer.name not in renamed])
     shapes = {
         module: {name: tuple(tensor.shape) for name, tensor in parameters.items()}
         for module, parameters in modules.items()
     }
     pairs = renamed | named
     problems = _misfits(path, spec, [layer for layer in layers if layer.name in pairs], pairs, shapes)
+    unused = [module for module in modules if _is_unused(module, start, spec)]
     free = {
         module: found
         for module, found in shapes.items()
-        if module not in pairs.values() and not _is_unused(module, spec)
+        if module not in pairs.values() and module not in unused
     }
     left_layers: list[Layer] = []
     left_modules: list[str] = []
@@ -400,7 +404,7 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
         raise StudyError(*problems, *unclear)
     if left_modules:
         note(f"warning: {Path(path).name} holds {listed(left_modules)}, which {spec.path} does not use")
-    if unused := [module for module in modules if _is_unused(module, spec)]:
+    if unused:
         note(f"{spec.name}: {listed(unused)} of {Path(path).name} are left out, as unused")
     return {layer.name: pairs[layer.name] for layer in layers}
 
@@ -424,10 +428,12 @@ def _renamed(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str
     return renamed
 
 
-def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[Layer]) -> dict[str, str]:
-    """The module of each of `layers` for which the spec says one; none at all if the checkpoint has none of these.
+def _named(
+    path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[Layer]
+) -> tuple[dict[str, str], str]:
+    """The module of each of `layers` for which the spec says one, and the prefix of all, such as `backbone.`.
 
-    A prefix before all of them, such as `backbone.`, is passed over. Names are compared without the points before
+    If the checkpoint has not even half of them, of none. Names are compared without the points before
     numbers, too: what is `norm1` today was `norm.1` in torchvision's first DenseNets.
     """
     wanted = {layer.name: spec.modules[layer.name] for layer in layers if layer.name in spec.modules}
@@ -453,7 +459,7 @@ def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[L
         )
     # Of another network are a few names that any network has; such a checkpoint is for shapes to tell.
     if not counts or max(counts.values()) < len(wanted) / 2:
-        return {}
+        return {}, ""
     start = (
         ""
         if "" in whole
@@ -477,7 +483,7 @@ def _named(path: str, modules: dict[str, Module], spec: Spec, layers: Sequence[L
             f"{path}: the checkpoint has no module {listed(said, 4)}, as {spec.files[-1]} calls them; "
             f"it has {listed([name for name in modules if name not in found.values()])}. Is it of another network?"
         )
-    return found
+    return found, start
 
 
 def _without_points(name: str) -> str:
@@ -496,8 +502,13 @@ def _is_module(name: str, modules: dict[str, Module]) -> bool:
     return True
 
 
-def _is_unused(module: str, spec: Spec) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in spec.weights.get("unused", ()))
+def _is_unused(module: str, start: str, spec: Spec) -> bool:
+    """Whether the spec calls a module unused, by its name or by the one behind the prefix `start`."""
+    return any(
+        name.startswith(f"{unwrapped(unused)}.")
+        for unused in spec.weights.get("unused", ())
+        for name in (f"{module}.", f"{module.removeprefix(start)}.")
+    )
 
 
 def _misfits(

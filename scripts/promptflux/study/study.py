@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promptflux.classifiers.architectures import ARCHITECTURES
 from promptflux.classifiers.kept import asked_layers
-from promptflux.classifiers.spec import Spec, load_spec
+from promptflux.classifiers.spec import CLASSIFIER_NAME, Spec, load_spec
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
 from promptflux.figures.catalog import FIGURES, Drawing, drawings
@@ -403,9 +404,11 @@ def _classifiers(config: dict, folders: list[Path]) -> dict[str, Spec]:
             known = sorted(
                 {spec.stem for folder in folders for spec in (folder / "models/classifiers").glob("*.yaml")}
             )
+            ready = (ARCHITECTURES / f"{entry}.yaml").is_file() if CLASSIFIER_NAME.fullmatch(entry) else False
+            hint = f"; for the network without weights, a spec says `architecture: {entry}`" if ready else ""
             found.append(
                 f"config.yaml: the classifier {shown(entry)} is unknown; "
-                f"known are {', '.join(known)}, and a path of a spec file (.yaml) is welcome."
+                f"known are {', '.join(known)}, and a path of a spec file (.yaml) is welcome{hint}."
             )
             continue
         try:
