@@ -19,6 +19,7 @@ from promptflux.errors import StudyError
 # inception_v3 count its classifier for training, too.
 COUNTS = {
     "alexnet": 61_100_840,
+    "convnext_tiny": 28_589_128,
     "densenet121": 7_978_856,
     "efficientnet_b0": 5_288_548,
     "googlenet": 6_624_904,
@@ -32,6 +33,7 @@ COUNTS = {
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
     "resnext50_32x4d": 25_028_904,
+    "shufflenet_v2_x1_0": 2_278_604,
     "squeezenet1_1": 1_235_496,
     "vgg11": 132_863_336,
     "vgg11_bn": 132_868_840,
@@ -47,13 +49,14 @@ COUNTS = {
 
 # As timm calls the networks whose names an architecture knows, too, or whose names are torchvision's.
 TIMM = {
+    "convnext_tiny": "convnext_tiny",
     "efficientnet_b0": "efficientnet_b0",
     "mobilenet_v2": "mobilenetv2_100",
     "resnet18": "resnet18",
     "vgg11": "vgg11",
 }
 SIZES = {"inception_v3": 299}  # the least that its classifier for training takes
-SIZE = 96  # pixels: all that the default input has, in a tenth of the time
+SIZE = 64  # pixels: a network is the same for the default input, at a tenth of the time
 LABELS = [f"label {number}" for number in range(1000)]
 
 
@@ -114,6 +117,23 @@ def test_every_architecture_is_here():
 def test_the_parameters_are_as_many_as_on_record(tmp_path, name):
     parameters = ready(tmp_path, name).parameters
     assert sum(prod(shape) for name, shape in parameters.items() if "running" not in name) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_without_a_word_input_and_labels_are_those_of_the_published_weights(tmp_path, others, name):
+    (tmp_path / "ready.yaml").write_text(yaml.safe_dump({"architecture": name, "weights": {"seed": 1}}))
+    spec = load_spec(tmp_path / "ready.yaml")
+    weights = others[0].get_model_weights(name).IMAGENET1K_V1
+    wanted = weights.transforms()
+    mean, std = np.array(wanted.mean), np.array(wanted.std)
+    if name in ("googlenet", "inception_v3"):  # (x - mean) / std, and then transform_input
+        factor, summand = std / 0.5, (mean - 0.5) / 0.5
+        mean, std = mean - summand * std / factor, std / factor
+    assert ([spec.input.height], [spec.input.resize]) == (wanted.crop_size, wanted.resize_size)
+    assert (spec.input.filter, spec.input.fit) == (wanted.interpolation.value, "crop")
+    np.testing.assert_allclose([spec.input.mean, spec.input.std], [mean, std], rtol=1e-12)
+    assert len(spec.labels) == 1000
+    assert [label.partition(",")[0] for label in weights.meta["categories"]][:3] == list(spec.labels[:3])
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -26,6 +26,8 @@ def beside() -> Iterator[tuple[ModuleType, ModuleType]]:
             f"NOT TESTED: the architectures beside torchvision and timm, as {FOLDER} is missing: pip install --no-deps "
             f"--target {FOLDER} --requirement tests/beside.txt"
         )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on several, small layers wait for each other, all the more where other tests run
     sys.path.append(str(FOLDER))
     sys.modules.update(_modules)
     try:
@@ -40,6 +42,7 @@ def beside() -> Iterator[tuple[ModuleType, ModuleType]]:
             models = importlib.import_module("torchvision.models")
         yield models, importlib.import_module("timm")
     finally:
+        torch.set_num_threads(threads)
         sys.path.remove(str(FOLDER))
         for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
             _modules[name] = sys.modules.pop(name)
