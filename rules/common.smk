@@ -40,6 +40,7 @@ from promptflux.study.resources import (
     figures_needs,
     generate_needs,
     infer_needs,
+    model_needs,
     opening_mb,
     preprocess_needs,
 )
@@ -158,6 +159,11 @@ def growing(amount):
     amount: a number, or a function of the wildcards.
     """
     return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
+
+
+def model_resource(resource):
+    """What the job that writes a classifier's model file needs of a resource."""
+    return growing(lambda wildcards: model_needs(STUDY, wildcards.classifier)[resource])
 
 
 def infer_resource(resource):

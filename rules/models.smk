@@ -23,9 +23,9 @@ rule import_weights:
     conda:
         ENVS["torch"]
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        disk_mb=1000,
+        mem_mb=model_resource("mem_mb"),
+        runtime=model_resource("runtime"),
+        disk_mb=model_resource("disk_mb"),
     params:
         asked=asked_of("import_weights/{classifier}"),
     message:
@@ -48,9 +48,9 @@ rule export_bson:
     conda:
         ENVS["julia"]
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-        disk_mb=1000,
+        mem_mb=model_resource("mem_mb"),
+        runtime=model_resource("runtime"),
+        disk_mb=model_resource("disk_mb"),
     params:
         asked=asked_of("export_bson/{classifier}"),
     message:

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers.spec import load_spec
 from promptflux.study.resources import (
     figures_needs,
     generate_needs,
     infer_needs,
+    model_needs,
     opening_mb,
     preprocess_needs,
 )
@@ -41,6 +43,16 @@ def test_time_and_disk_grow_with_the_images(load):
         assert small["runtime"] < large["runtime"] and small["disk_mb"] < large["disk_mb"]
         assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
     assert figures_needs(few, "cnn224", 3)["runtime"] < figures_needs(few, "cnn224", 900)["runtime"]
+
+
+def test_a_large_network_gets_room_for_its_weights(load, tmp_path):
+    """VGG-16: 1,870 MB were measured, and its two model files have 553 MB each."""
+    (tmp_path / "vgg.yaml").write_text("architecture: vgg16\nweights: {seed: 1}\n")
+    study = load()
+    vgg = dataclasses.replace(study, classifiers={"vgg": load_spec(tmp_path / "vgg.yaml")})
+    needs = model_needs(vgg, "vgg")
+    assert 2 * 1870 < needs["mem_mb"] < 3 * 1870 and needs["disk_mb"] > 2 * 553
+    assert model_needs(study, "cnn28")["mem_mb"] < 2100
 
 
 def test_memory_grows_with_the_model_and_the_images_at_once(load):

@@ -27,7 +27,9 @@ def beside() -> Iterator[tuple[ModuleType, ModuleType]]:
             f"--target {FOLDER} --requirement tests/beside.txt"
         )
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on several, small layers wait for each other, all the more where other tests run
+    torch.set_num_threads(
+        1
+    )  # on several, small layers wait for each other, all the more where other tests run
     sys.path.append(str(FOLDER))
     sys.modules.update(_modules)
     try:
