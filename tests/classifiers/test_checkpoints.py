@@ -399,6 +399,22 @@ def test_the_mistakes_of_a_large_network_stay_short(tmp_path):
     assert all(len(text) < 2500 for text in said), [len(text) for text in said]
 
 
+def test_many_unclear_shapes_stay_short(tmp_path):
+    """Of each size a layer that its shape tells, and two that only names could."""
+    layers, shapes = [], {}
+    for size in range(5, 25):
+        layers += [{"dense": size}] * 3
+        shapes |= {f"enter{size}": (size, size - 1), f"b{size}": (size, size), f"a{size}": (size, size)}
+    shapes["fc"] = (3, 24)
+    state = {f"{name}.weight": torch.ones(shape) for name, shape in shapes.items()}
+    state |= {f"{name}.bias": torch.ones(shape[:1]) for name, shape in shapes.items()}
+    torch.save(state, tmp_path / "c.pt")
+    with pytest.raises(StudyError) as caught:
+        imported(tmp_path, layers=["flatten", *layers, {"dense": 3}])
+    assert "{b5: dense2, a5: dense3}" in caught.value.args[0]
+    assert "of 17 more shapes it is as unclear" in caught.value.args[-1] and len(caught.value.args) == 4
+
+
 def refused_without(folder, **options) -> str:
     (folder / "model.h5").unlink()
     return refused(folder, **options)

@@ -188,3 +188,14 @@ def test_another_network_is_refused_in_few_words(tmp_path, others, name, of, sai
     with pytest.raises(StudyError) as error:
         taken("c.pt", state, ready(tmp_path, name))
     assert said in str(error.value) and len(str(error.value)) < 2500, str(error.value)
+
+
+def test_names_that_nobody_knows_are_refused_in_few_words(tmp_path, others):
+    """timm's MobileNetV3 has the shapes of torchvision's, other names, and another eps."""
+    with torch.device("meta"):
+        state = state_of(others[1].create_model("mobilenetv3_small_100"))
+    with pytest.raises(StudyError) as error:
+        taken("c.pt", state, ready(tmp_path, "mobilenet_v3_small"))
+    said = str(error.value)
+    assert "has not the modules that" in said and "{bn1: batchnorm1, blocks.0.0.bn1: batchnorm2, " in said
+    assert len(said) < 5000, said

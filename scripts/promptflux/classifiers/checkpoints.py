@@ -43,6 +43,7 @@ OTHERS = {
 SAVE_IT = "save it with `torch.save(model.state_dict(), ...)` or as safetensors"
 MOST_MISFITS = 4  # layers with other shapes that are told, each with a sentence
 MOST_PAIRS = 12  # of a rename that is proposed
+MOST_UNCLEAR = 3  # shapes of several layers and modules that are told, each with a sentence
 MOST_SAID = 40  # layers whose module the log tells
 MOST_PARTS = 32  # of a module's name, where it is looked for behind a prefix
 ROOM = 2**30  # bytes that reading may take beside four times the file
@@ -392,6 +393,9 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
             pairs |= {layer.name: module for layer, module in zip(rest_layers, rest_modules, strict=False)}
         left_layers += rest_layers[count:]
         left_modules += rest_modules[count:]
+    if len(unclear) > MOST_UNCLEAR:
+        more = f"{path}: of {len(unclear) - MOST_UNCLEAR} more shapes it is as unclear which module is which layer."
+        unclear[MOST_UNCLEAR:] = [more]
     left_modules = [module for module in modules if module in set(left_modules)]
     if left_layers or (left_modules and (named or not renamed)):
         unclear.append(_left(path, spec, left_layers, left_modules, shapes, renamed, named))
@@ -578,13 +582,32 @@ def _unclear(own: Sequence[str], rest: Sequence[str]) -> bool:
     own: modules of the same shapes that have the names of layers. Where the others are counted as they are
     (conv1, conv3, conv5), the names may be of another count than the spec's.
     """
-    stems = {re.sub(r"\d+", "", module) for module in rest}
-    counted_alike = stems & {re.sub(r"\d+", "", module) for module in own}
-    return bool(counted_alike) or len(stems) > 1 or list(rest) != sorted(rest, key=_natural)
+    counted_alike = {*map(_stem, rest)} & {*map(_stem, own)}
+    return bool(counted_alike) or len(_by_stem(rest)) > 1 or not _is_sorted(rest)
+
+
+def _stem(module: str) -> str:
+    return re.sub(r"\d+", "", module)
+
+
+def _by_stem(modules: Sequence[str]) -> list[list[str]]:
+    """The modules whose names differ in numbers alone, together."""
+    groups: dict[str, list[str]] = {}
+    for module in modules:
+        groups.setdefault(_stem(module), []).append(module)
+    return list(groups.values())
+
+
+def _is_sorted(modules: Sequence[str]) -> bool:
+    return list(modules) == sorted(modules, key=_natural)
 
 
 def _which(path: str, spec: Spec, layers: Sequence[Layer], modules: Sequence[str]) -> str:
-    pairs = list(zip(sorted(modules, key=_natural), layers, strict=False))
+    # The file's order is the likelier one, unless it counts backwards.
+    likely = (
+        modules if all(_is_sorted(group) for group in _by_stem(modules)) else sorted(modules, key=_natural)
+    )
+    pairs = list(zip(likely, layers, strict=False))
     rename = ", ".join(f"{_key(module)}: {layer.name}" for module, layer in pairs[:MOST_PAIRS])
     rename += f", and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else ""
     return (
