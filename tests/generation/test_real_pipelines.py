@@ -29,6 +29,7 @@ KINDS = {
     "pixart": pipelines.pixart,
     "sana": pipelines.sana,
     "lcm": latent_consistency,
+    "kandinsky": pipelines.kandinsky,
 }
 # What a plain script has to say of these beside the rest: tiny models are of no size that is known.
 MORE = {"pixart": {"use_resolution_binning": False}, "sana": {"use_resolution_binning": False}}
@@ -100,6 +101,15 @@ def test_a_table_with_and_without_negative_prompts_keeps_each_image_as_it_is_alo
             np.asarray(Image.open(tmp_path / folder / f"{name}.png")) for folder in ("together", "alone")
         ]
         assert np.array_equal(*pixels), name
+
+
+def test_a_pipeline_that_takes_one_prompt_at_a_time_says_so(model_of, tmp_path):
+    requests = [
+        Request(tmp_path / f"{k}.png", {"prompt": "a", "negative_prompt": "b", "seed": k}) for k in (1, 2)
+    ]
+    settings = SETTINGS | {"model": str(model_of("kandinsky")), "micro_batch": 2}
+    with pytest.raises(StudyError, match="takes one at a time: try generator.micro_batch: 1"):
+        make(requests, settings, FOREST)
 
 
 # What is said ahead

@@ -1,5 +1,6 @@
 """A whole model in one file: which model it is, its configs without a hub, and that its weights are those of the file."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,45 @@ def test_weights_that_lack_are_a_sentence(tiny_model, tmp_path, part):
     path = single_file(tiny_model, tmp_path / "tiny.safetensors", leave_out=part)
     with pytest.raises(StudyError, match="not in the file|cannot be loaded"):
         load(SETTINGS | {"model": str(path), "model_config": str(tiny_model)}, [])
+
+
+def test_a_file_loads_with_the_configs_that_are_found(tiny_model, tmp_path, monkeypatch):
+    """As a file of Stable Diffusion 1.x does, with the sizes of its networks made tiny."""
+    import diffusers
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    made = single_file_module.configs
+
+    def tiny(kind, header, metadata):
+        found = made(kind, header, metadata)
+        for part in ("unet", "vae", "text_encoder"):
+            own = json.loads((tmp_path / f"whole/{part}/config.json").read_text())
+            found[f"{part}/config.json"] |= {key: own[key] for key in own if key[0] != "_"}
+        return found
+
+    monkeypatch.setattr(single_file_module, "kind_of", lambda path: "sd1")
+    (tmp_path / "outline.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    with config_folder(tmp_path / "outline.safetensors") as folder:
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        scheduler = diffusers.PNDMScheduler.from_pretrained(folder / "scheduler")
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(tiny_model, tokenizer=tokenizer)
+    torch.manual_seed(1)
+    config = pipeline.text_encoder.config.to_dict() | {"vocab_size": len(tokenizer), "eos_token_id": 2}
+    pipeline.text_encoder = CLIPTextModel(CLIPTextConfig(**config)).eval()
+    pipeline.scheduler = scheduler
+    pipeline.save_pretrained(tmp_path / "whole")
+    path = single_file(tmp_path / "whole", tmp_path / "whole.safetensors")
+
+    monkeypatch.setattr(single_file_module, "configs", tiny)
+    generator = read_generator({**SETTINGS, "model": str(path)}, find)
+    request = Request(tmp_path / "a.png", {"prompt": "a photo of a cat", "seed": 3, "steps": 2, "model": "x"})
+    make([request], generator.settings() | {"width": 32, "height": 32}, [])
+    torch.set_num_threads(1)
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        "a photo of a cat",
+        generator=torch.Generator("cpu").manual_seed(3),
+        num_inference_steps=2,
+        guidance_scale=3.0,
+    ).images[0]
+    assert np.array_equal(np.asarray(Image.open(request.path)), np.asarray(theirs))

@@ -240,3 +240,72 @@ def with_safety_checker(model: Path, folder: Path) -> Path:
     }
     StableDiffusionPipeline(**made).save_pretrained(folder)
     return folder
+
+
+def kandinsky(model: Path, folder: Path) -> Path:
+    """A prior and a decoder with a VQ-VAE, whose generators fail to go round for several prompts at once."""
+    from diffusers import (
+        DDPMScheduler,
+        KandinskyV22CombinedPipeline,
+        PriorTransformer,
+        UnCLIPScheduler,
+        UNet2DConditionModel,
+        VQModel,
+    )
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    made = parts(model)
+    text_encoder = clip_with_projection(made["text_encoder"].config)
+    vision = CLIPVisionConfig(
+        hidden_size=16,
+        image_size=32,
+        patch_size=16,
+        projection_dim=16,
+        intermediate_size=16,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+    )
+    torch.manual_seed(10)
+    prior = PriorTransformer(
+        num_attention_heads=2, attention_head_dim=8, embedding_dim=16, num_layers=1, num_embeddings=77
+    )
+    prior.clip_std = torch.nn.Parameter(torch.ones_like(prior.clip_std))
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=8,
+        addition_embed_type="image",
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        encoder_hid_dim=16,
+        encoder_hid_dim_type="image_proj",
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        resnet_time_scale_shift="scale_shift",
+    )
+    movq = VQModel(
+        block_out_channels=(32, 64),
+        down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"),
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=8,
+        norm_type="spatial",
+        num_vq_embeddings=12,
+        vq_embed_dim=4,
+    )
+    KandinskyV22CombinedPipeline(
+        unet=unet,
+        scheduler=DDPMScheduler(beta_schedule="linear", variance_type="learned_range"),
+        movq=movq,
+        prior_prior=prior,
+        prior_image_encoder=CLIPVisionModelWithProjection(vision).eval(),
+        prior_text_encoder=text_encoder,
+        prior_tokenizer=made["tokenizer"],
+        prior_scheduler=UnCLIPScheduler(variance_type="fixed_small_log", prediction_type="sample"),
+        prior_image_processor=CLIPImageProcessor(size=32, crop_size=32),
+    ).save_pretrained(folder)
+    return folder

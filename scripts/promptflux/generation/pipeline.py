@@ -27,6 +27,9 @@ from promptflux.runtime.job import note
 FAILED = (
     " These images were not written; the model's parts do not fit each other, or it needs more than a prompt."
 )
+FAILED_TOGETHER = (
+    f"{FAILED[:-1]}, or takes one at a time: try generator.micro_batch: 1."  # as Kandinsky 2.2 does
+)
 
 
 def make(
@@ -175,7 +178,10 @@ def sample(
     try:
         with (
             watch.decoder(),
-            sentence(f"generator.model: {type(pipeline).__name__} failed", FAILED),
+            sentence(
+                f"generator.model: {type(pipeline).__name__} failed",
+                FAILED if len(filled) == 1 else FAILED_TOGETHER,
+            ),
         ):
             output = pipeline(**asked)
     except torch.OutOfMemoryError:
