@@ -265,7 +265,8 @@ class _Graph:
 
     def chosen(self, proto: onnx.NodeProto, inputs: list[Value], values: Mapping[str, Value]) -> list[Value]:
         """What an `If` gives whose condition is known, as exporters write a `squeeze`."""
-        name = "then_branch" if np.all(inputs[0]) else "else_branch"
+        condition = isinstance(inputs[0], np.ndarray) and inputs[0].all()
+        name = "then_branch" if condition else "else_branch"
         graph = next(attribute.g for attribute in proto.attribute if attribute.name == name)
         inside = dict(values) | {tensor.name: self.array(tensor) for tensor in graph.initializer}
         for node in graph.node:
