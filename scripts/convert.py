@@ -136,6 +136,8 @@ def _of_spec(path: Path) -> tuple[Path, str | None, dict[str, Any]]:
         raise StudyError(f"{plain(path)}: it names no `model`, so there is nothing to convert.")
     value = read_yaml(path, "classifier spec")
     said = {key: value[key] for key in ("description", "input", "labels") if key in value}
+    if spec.labels_file and spec.labels_file.stem != said["labels"]:
+        said["labels"] = list(spec.labels)  # whose file need not be where the new spec is
     return path.parent / spec.weights["model"], spec.weights.get("output"), said
 
 

@@ -176,6 +176,14 @@ def test_input_and_labels_of_a_spec_are_kept(net, tmp_path):
     )
 
 
+def test_labels_of_a_file_go_where_the_spec_goes(net, tmp_path):
+    (tmp_path / "names.txt").write_text("red\ngreen\nblue\n")
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere/edited.yaml"
+    convert.main([str(spec_with(tmp_path, labels="names.txt")), str(target)])
+    assert load_spec(target).labels == ("red", "green", "blue")
+
+
 def test_equal_models_make_equal_bytes(net, tmp_path):
     for name in ("a", "b"):
         convert.main([str(net), str(tmp_path / f"{name}.yaml")])
