@@ -50,8 +50,8 @@ def main(
             note(text)
     made = {}
     if missing and fetches:
-        for wanted in hub_entries(settings):
-            fetch(wanted)
+        for entry in hub_entries(settings):
+            fetch(entry)
     if missing:
         # Of all rows and variants, not of this batch alone: what a model cannot do is said before the first image.
         rows = read_prompts(prompts)

@@ -5,11 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
+import generate
 import pytest
 from support.hub import COMMIT, Hub, error
+from support.models import DEFAULTS
 
 from promptflux.errors import StudyError
 from promptflux.generation import hub as hub_module
+from promptflux.generation.generator import read_generator
 from promptflux.generation.hub import files_of_pipeline
 from promptflux.generation.hub_cache import cached_folder
 
@@ -278,3 +281,22 @@ def test_a_model_that_is_not_in_the_cache_any_more_says_what_to_do(tmp_path, mon
         cached_folder("me/tiny", COMMIT)
     (tmp_path / f"models--me--tiny/snapshots/{COMMIT}").mkdir(parents=True)
     assert cached_folder("me/tiny", COMMIT).name == COMMIT
+
+
+def test_where_jobs_share_no_cache_each_fetches_for_itself(fetch, hub, repository, tmp_path):
+    """As with remote storage, on Kubernetes."""
+    fetch(1, wanted=MODEL | {"repo": "me/none"})  # the stand-in is set up
+    (tmp_path / "prompts.tsv").write_text("name\tprompt\nforest\ta forest\n")
+    settings = read_generator(
+        DEFAULTS | {"model": "me/tiny", "revision": COMMIT, "steps": 1, "micro_batch": 1}, lambda path: None
+    )
+    asked = {"prompts": str(tmp_path / "prompts.tsv"), "settings": settings.settings(), "names": ["forest_1"]}
+    asked["checksums"] = f"{tmp_path}/results/checksums/prompts.sha256"
+    with pytest.raises(StudyError, match="me/tiny at .* is not in the cache of this machine"):
+        generate.main(**asked)
+    generate.main(**asked, fetches=True)
+    assert (tmp_path / "results/images/forest_1.png").is_file() and len(hub.downloads()) == 10
+    hub.close()
+    (tmp_path / "results/images/forest_1.png").unlink()
+    generate.main(**asked)
+    assert (tmp_path / "results/images/forest_1.png").is_file()
