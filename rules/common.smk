@@ -339,6 +339,7 @@ wildcard_constraints:
     classifier="|".join(STUDY.classifiers),
     engine="|".join(ENGINES),
     input_name="|".join(STUDY.inputs),
+    model="|".join(map(re.escape, STUDY.of_the_hub)),
 
 
 onstart:
