@@ -72,7 +72,7 @@ lint-words: $(VENV)/.installed
 	codespell
 
 lint-shell: $(VENV)/.installed
-	shellcheck .ci/run $(wildcard envs/*.sh)
+	shellcheck .ci/run $(wildcard envs/*.sh benchmarks/*.sh)
 
 # Says which of its tools, JuliaFormatter and Aqua, is not there.
 lint-julia: $(VENV)/.installed

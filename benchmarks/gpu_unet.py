@@ -1,6 +1,6 @@
 """A U-Net of Stable Diffusion 1.5's exact configuration: images per second, memory, share of the card's rate.
 
-    python benchmarks/gpu_unet.py [--batch 8] [--steps 25] [--rounds 3] [--no-compile]
+    python benchmarks/gpu_unet.py [--batch 8] [--steps 25] [--rounds 3] [--no-compile] [--table TSV]
     python benchmarks/gpu_unet.py --small    # a small network, to try all this on a CPU
 
 At 512×512, with classifier-free guidance, from the first latents to the last; the text encoder
@@ -8,7 +8,7 @@ and the decoder are left out. The weights are random: time does not depend on th
 one image a call with the default settings; each of the others adds one thing to the one
 above it. All use fused attention, which diffusers does by itself. The arithmetic of a network
 evaluation is counted by PyTorch, and divided by the rate of a large matrix product in the
-same number format. Writes gpu_unet.tsv beside itself, a small run none.
+same number format. Writes gpu_unet.tsv beside itself, or the table that is named; a small run only such a one.
 """
 
 import argparse
@@ -39,7 +39,7 @@ TOKENS = 77
 GUIDANCE = 7.5
 
 
-def main(batch: int, steps: int, rounds: int, small: bool, compile: bool) -> None:
+def main(batch: int, steps: int, rounds: int, small: bool, compile: bool, table: Path | None) -> None:
     logging.set_verbosity_error()
     config = SMALL if small else SD15
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -82,9 +82,9 @@ def main(batch: int, steps: int, rounds: int, small: bool, compile: bool) -> Non
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU"
     comment = f"{steps} steps, median of {rounds} rounds; {card}, {machine('torch', 'diffusers')}"
     if small:
-        print(f"# a small network; {comment}")
-    else:
-        write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
+        comment = f"a small network; {comment}"
+    if table or not small:
+        write_table(table or Path(__file__).with_suffix(".tsv"), comment, rows)
 
 
 def network(config: dict, device, dtype, channels_last: bool, compiled: bool) -> torch.nn.Module:
@@ -175,5 +175,6 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--table", type=Path)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     main(**vars(parser.parse_args()))

@@ -20,9 +20,11 @@ import sysconfig
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+import pytest
 import yaml
 import zstandard
 from packaging.requirements import Requirement
@@ -90,6 +92,24 @@ def make_channel(folder: Path) -> None:
         (folder / CHANNEL / name).mkdir(exist_ok=True)
         index = {"info": {"subdir": name}, "packages": {}, "packages.conda": packages, "repodata_version": 1}
         (folder / CHANNEL / name / "repodata.json").write_text(json.dumps(index))
+
+
+@contextmanager
+def conda_of_channel(folder: Path) -> Iterator[dict[str, str]]:
+    """The variables with which conda takes a channel in `folder` for conda-forge, and nothing else of this machine.
+
+    Skips the test, loudly, where there is no conda. In the end nothing of the folder is left, some 2 GB.
+    """
+    if reason := missing():
+        pytest.skip(f"conda is NOT TESTED: {reason}")
+    make_channel(folder)
+    yield {
+        "CONDA_CHANNEL_ALIAS": folder.as_uri(),
+        "CONDA_CHANNELS": CHANNEL,
+        "CONDA_PKGS_DIRS": str(folder / "packages"),
+        "CONDA_CHANNEL_PRIORITY": "strict",
+    }
+    shutil.rmtree(folder)
 
 
 # What goes into a package: (its path in the environment, the file or the text or the link's target)

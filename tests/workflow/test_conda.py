@@ -53,22 +53,12 @@ class Story:
 
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory):
-    """The variables with which conda takes our channel for conda-forge, and nothing else of this machine."""
-    if reason := conda_channel.missing():
-        pytest.skip(f"conda is NOT TESTED: {reason}")
-    folder = tmp_path_factory.mktemp("conda")
-    conda_channel.make_channel(folder)
-    old = folder / "old" / SITE / "numpy"  # as `pip install --user` leaves it in ~/.local
-    old.mkdir(parents=True)
-    (old / "__init__.py").write_text("raise ImportError('the numpy of ~/.local')")
-    yield {
-        "CONDA_CHANNEL_ALIAS": folder.as_uri(),
-        "CONDA_CHANNELS": conda_channel.CHANNEL,
-        "CONDA_PKGS_DIRS": str(folder / "packages"),
-        "CONDA_CHANNEL_PRIORITY": "strict",
-        "PYTHONUSERBASE": str(folder / "old"),
-    }
-    shutil.rmtree(folder)  # some 2 GB
+    """The variables of our channel, and a NumPy in ~/.local that `pip install --user` left there."""
+    with conda_channel.conda_of_channel(tmp_path_factory.mktemp("conda")) as variables:
+        old = tmp_path_factory.mktemp("local")
+        (old / SITE / "numpy").mkdir(parents=True)
+        (old / SITE / "numpy/__init__.py").write_text("raise ImportError('the numpy of ~/.local')")
+        yield variables | {"PYTHONUSERBASE": str(old)}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import slurm_cluster
+from support import conda_channel, slurm_cluster
 from support.slurm_cluster import slurm, wait
 from support.workflow import WORKFLOW, Study, results
 from support.workflow import start as start_study
@@ -163,3 +163,20 @@ def test_a_failed_job_is_tried_again_with_more_memory(story):
 
 def test_only_what_is_missing_is_submitted(story):
     assert "Nothing to be done" in finish(start(story.folder, TABLE, *PROFILE), expect=0)
+
+
+def test_a_job_runs_in_a_conda_environment(cluster, story, tmp_path):
+    """Of one batch, whose images are those of a run without Slurm and without conda."""
+    batch, [prompt] = next(iter(BATCHES.items()))
+    conda = ["--sdm", "conda", "--conda-prefix", str(tmp_path / "environments")]
+    target = f"results/checksums/{batch}.sha256"
+    folder = tmp_path / "study"
+    shutil.copytree(story.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    with conda_channel.conda_of_channel(tmp_path / "channel") as variables:
+        made = Study(folder, environment=variables).run(target, *conda, "--conda-create-envs-only")
+        assert "envs/generate.yaml created" in made
+        printed = finish(start(folder, target, *PROFILE, "--slurm-keep-successful-logs", *conda), expect=0)
+    [log] = (folder / f".snakemake/slurm_logs/rule_generate_{batch}").glob("*.log")
+    assert "Activating conda environment: " in log.read_text(), printed[-3000:]
+    wanted = {name: digest for name, digest in images_of(story.local).items() if f"/{prompt}_" in name}
+    assert len(wanted) == IMAGES and images_of(folder) == wanted
