@@ -10,9 +10,9 @@ set -uo pipefail
 workflow=$(cd "$(dirname "$0")/.." && pwd)
 export PATH="$workflow/.venv/bin:$PATH" PYTHONPATH="$workflow/scripts:$workflow/benchmarks:$workflow"
 
-small=(); compile=(); gpu=1; prompts=16; steps=25; scale=0.1
+small=(); compile=(); gpu=1; prompts=16; steps=25; scale=0.1; patience=1
 if [ "${1:-}" = --small ]; then
-  small=(--small); compile=(--no-compile); gpu=0; prompts=2; steps=2; scale=0.002
+  small=(--small); compile=(--no-compile); gpu=0; prompts=2; steps=2; scale=0.002; patience=5
   shift
 fi
 if [ $# -ne 1 ]; then sed -n '2,8p' "$0"; exit 2; fi
@@ -27,14 +27,14 @@ fi
 
 cd "$workflow" || exit 2
 
-# part NAME SECONDS COMMAND...: runs it for so long at most.
+# part NAME SECONDS COMMAND...: runs it for so long at most; a trial on a CPU may take longer.
 failed=0
 printf 'part\tseconds\tstatus\n' > "$out/summary.tsv"
 part() {
   local name=$1 most=$2 start=$SECONDS status=0
   shift 2
   echo "$name ..."
-  timeout --kill-after=10 "$most" "$@" > "$out/$name.log" 2>&1 || status=$?
+  timeout --kill-after=10 $((most * patience)) "$@" > "$out/$name.log" 2>&1 || status=$?
   [ $status -eq 0 ] || failed=1
   printf '%s\t%s\t%s\n' "$name" $((SECONDS - start)) $status | tee -a "$out/summary.tsv"
 }
@@ -46,7 +46,7 @@ study() {
   part "$name" "$most" snakemake --directory "$out/$name" --cores all "$@"
 }
 
-part card 30 python -c 'import diffusers, torch
+part card 60 python -c 'import diffusers, torch
 from training.hardware import machine
 print(machine(), "| torch", torch.__version__, "| CUDA", torch.version.cuda, "| diffusers", diffusers.__version__)'
 if [ "$gpu" = 1 ]; then part nvidia_smi 30 nvidia-smi; fi
@@ -69,7 +69,7 @@ part generation 180 python benchmarks/generation.py --model "$out/sd15" --prompt
 rm -rf "$out/sd15"
 
 # The embedded models from nothing, a tenth of their drawings and steps: training.log has the seconds of a step.
-part training 220 snakemake --snakefile training/Snakefile --directory "$out/training" --cores all --resources gpu=$gpu \
+part training 190 snakemake --snakefile training/Snakefile --directory "$out/training" --cores all --resources gpu=$gpu \
   --config scale=$scale --keep-going scenes classifiers
 rm -rf "$out"/training/results/trained/{drawings,latents,checkpoints} "$out/training/.snakemake"
 
