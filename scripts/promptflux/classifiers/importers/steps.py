@@ -98,8 +98,22 @@ def concat(steps: list[Step], said: str) -> Step:
         raise Unsupported(f"it sets {shapes} side by side, which are not of one height and width")
     if len(steps) > MOST_JOINED:
         raise Unsupported(f"it sets {len(steps):,} values side by side; at most {MOST_JOINED:,} are taken")
+    if (whole := _all_channels(steps, said)) is not None:
+        return whole
     channels = sum(step.shape[0] for step in steps)
     return Step(CONCAT, tuple(steps), (channels, *steps[0].shape[1:]), said)
+
+
+def _all_channels(steps: list[Step], said: str) -> Step | None:
+    """All channels of one step, set side by side again after each has been multiplied and added to."""
+    bases, weights, biases = zip(*map(_parts, steps), strict=True)
+    if any(base.kind != "channels" or base.inputs != bases[0].inputs for base in bases):
+        return None
+    [values] = bases[0].inputs
+    ends = [base.settings["to"] for base in bases]
+    if [base.settings["from"] for base in bases] != [0, *ends[:-1]] or ends[-1] != values.shape[0]:
+        return None
+    return affine(values, np.concatenate(weights), np.concatenate(biases), said)
 
 
 # Multiples and sums with constants -----------------------------------------------------------

@@ -231,6 +231,9 @@ def gather(node: Node) -> list[Value]:
     in_row = numbers.size > 0 and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + numbers.size))
     if in_row and len(values.dims) == 1 and numbers.size == count:
         return [reshaped(node, values, places.shape)]
+    if numbers.size == 1 and places.ndim == 0:  # of one channel, without its axis
+        one = part(node, values, axis, int(numbers[0]), int(numbers[0]) + 1)
+        return [reshaped(node, one, (*one.dims[:axis], *one.dims[axis + 1 :]))]
     if in_row and places.ndim == 1:
         return [part(node, values, axis, int(numbers[0]), int(numbers[-1]) + 1)]
     raise Unsupported(
