@@ -125,7 +125,7 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False, rare: 
         [choose.choice(["batchnorm", {"dropout": 0.3}, "gelu", "identity"])] if choose.random() < 0.5 else []
     )
     ending += [{"dense": len(content["labels"])}] + (["softmax"] if choose.random() < 0.7 else [])
-    if blocks and choose.random() < 0.3:
+    if (blocks or rare) and choose.random() < 0.3:
         pool = choose.choice(["globalmeanpool", "globalmaxpool"])
         ending = [{"conv": {"out": len(content["labels"]), "kernel": 1}}, pool]
     if rare and ending[0] == "flatten":
@@ -133,7 +133,7 @@ def random_spec(folder: Path, name: str, seed: int, blocks: bool = False, rare: 
         part = [{"channels": {"from": 2, "to": 8}}] if choose.random() < 0.3 else []
         ending[1:1] = [{"dense": dense}, rare_norm(choose, "identity", vector=True), *part]
     elif rare:
-        ending += ["softmax"] if choose.random() < 0.5 else []
+        ending += ["softmax"] if choose.random() < 0.8 else []
     path = Path(folder) / f"{name}.yaml"
 
     def fits(layers: Sequence) -> Spec | None:
@@ -265,7 +265,7 @@ def rare_layer(choose: random.Random) -> dict | str:
         case "channels":
             part = {"channels": {"from": choose.choice([0, 1]), "to": choose.choice([3, 6])}}
             return choose.choice(
-                [{"shuffle": 2}, {"shuffle": 3}, part, {"channels": {"from": 1}}, {"pad": [0, 1, 2, 1]}]
+                [{"shuffle": 3}, {"shuffle": 2}, part, {"channels": {"from": 1}}, {"pad": [0, 1, 2, 1]}]
             )
         case _:
             return activation
@@ -275,7 +275,7 @@ def window(choose: random.Random) -> dict:
     """Kernel, stride and padding."""
     kernel = choose.choice([1, 2, 3, 3, 4])
     sides = [choose.randint(0, kernel - 1) for _ in range(4)]
-    padding = choose.choice([0, kernel // 2, sides, sides[:2], "same"])
+    padding = choose.choice([0, kernel // 2, sides, sides, sides[:2], "same"])
     return {"kernel": kernel, "stride": choose.choice([1, 2, 2, 3]), "padding": padding}
 
 
