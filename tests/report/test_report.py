@@ -13,9 +13,10 @@ from support.drawn_study import HOSTILE, draw
 
 from promptflux.figures.of_study import confusion, gallery, parity, where_the_time_went
 from promptflux.figures.text import tame
+from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_provenance, write_png
 from promptflux.report import page as page_module
-from promptflux.report.page import percent, picture
+from promptflux.report.page import input_sentence, percent, picture
 
 VOID = {"meta", "img", "br", "image", "use", "link", "hr"}
 
@@ -246,3 +247,15 @@ def test_shares():
         ">99.9%",
         "100.0%",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gray28", "gray, 28 × 28 pixels, the center cropped, values 0 to 1"),
+        ("imagenet224", "RGB, 224 × 224 pixels, the center of an image whose shorter side has 256 pixels, "
+         "values less 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225"),
+    ],
+)  # fmt: skip
+def test_how_a_classifier_wants_its_images_is_a_sentence(name, sentence):
+    assert input_sentence(InputSpec.from_config(name)) == sentence
