@@ -26,4 +26,5 @@ rule all:
     input:
         RESULTS.report,
         RESULTS.manifest,
+        EXPORTED,
         LOST_IMAGES,

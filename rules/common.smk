@@ -34,6 +34,7 @@ from promptflux.study.conda import FOUND, find_flux_in_conda
 from promptflux.study.config import CONFIG, user_config
 from promptflux.study.disk import check_free_disk
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, find_flux, flux_of_run
+from promptflux.study.exports import EXPORTS, check_exports
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import (
     PREPROCESS_THREADS,
@@ -98,6 +99,7 @@ def read_engines():
     try:
         paths = [tempfile.gettempdir(), LYING(), workflow.storage_settings.default_storage_prefix or ""]
         flux = flux_of_run(JULIA, workflow.is_main_process, threads, paths, find)
+        check_exports(STUDY.config["export"], flux)
         return choose_engines(STUDY.config["engines"], {"flux": flux})
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")
@@ -131,6 +133,11 @@ PREDICTION_TABLES = [
     RESULTS.predictions_table(classifier, engine.name)
     for classifier in STUDY.classifiers
     for engine in RUNNING
+]
+EXPORTED = [
+    EXPORTS[name].file(RESULTS, classifier)
+    for classifier in STUDY.classifiers
+    for name in STUDY.config["export"]
 ]
 IMAGES = sum(map(len, STUDY.image_batches.values()))
 
@@ -294,7 +301,9 @@ def warnings():
     """What the model will not see in the prompts."""
     prompts = {prompt.name: prompt.prompt for prompt in STUDY.prompts}
     prompts |= {
-        f"{prompt.name} (negative)": prompt.negative_prompt for prompt in STUDY.prompts if prompt.negative_prompt
+        f"{prompt.name} (negative)": prompt.negative_prompt
+        for prompt in STUDY.prompts
+        if prompt.negative_prompt
     }
     models = {
         variant.settings.get("model", STUDY.config["generator"]["model"]): STUDY.generators[name]

@@ -15,10 +15,10 @@ rule fetch_model:
         RESULTS.log("fetch_model/{model}"),
     benchmark:
         RESULTS.benchmark("fetch_model/{model}")
+    priority: 100  # what is fetched can be held to the prompts before the first image
+    localrule: True
     conda:
         ENVS["generate"]
-    localrule: True
-    priority: 100  # what is fetched can be held to the prompts before the first image
     resources:
         mem_mb=growing(1000),
         runtime=growing(600),

@@ -4,6 +4,7 @@
 # out: results/models/{classifier}.h5    the network, resolved, and its weights (PyTorch's shapes)
 #      results/models/{classifier}.bson  the same for Flux
 #      results/models/{classifier}_architecture.txt, ..._architecture_torch.txt
+#      results/exports/{classifier}.{format}  the same for others (config: export)
 
 
 rule import_weights:
@@ -57,3 +58,31 @@ rule export_bson:
         "Writing the Flux model of {wildcards.classifier}"
     script:
         "../julia/export_bson.jl"
+
+
+rule export:
+    input:
+        model=lambda wildcards: RESULTS.model(
+            wildcards.classifier, ENGINES[EXPORTS[wildcards.format].of].model
+        ),
+        request=request_of("export/{classifier}/{format}"),
+    output:
+        exported=RESULTS.export("{classifier}", "{format}"),
+    log:
+        RESULTS.log("export/{classifier}/{format}"),
+    benchmark:
+        RESULTS.benchmark("export/{classifier}/{format}")
+    wildcard_constraints:
+        format="|".join(EXPORTS),
+    conda:
+        ENVS["torch"]
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        disk_mb=1000,
+    params:
+        asked=asked_of("export/{classifier}/{format}"),
+    message:
+        "Writing {wildcards.classifier} as {wildcards.format}"
+    script:
+        "../scripts/export.py"

@@ -41,6 +41,7 @@ def test_the_names_of_the_results():
         "preprocessed": "results/preprocessed/a_input_name/a_image.png",
         "tensors": "results/tensors/a_input_name/a_batch.h5",
         "model": "results/models/a_classifier.h5",
+        "export": "results/exports/a_classifier..h5",
         "predictions": "results/predictions/a_classifier/a_engine/a_batch.h5",
         "predictions_table": "results/predictions/a_classifier/a_engine.tsv",
         "parity_table": "results/parity/a_classifier/a_engine.tsv",

@@ -68,6 +68,10 @@ class Results:
         """A classifier's description and weights, as an engine loads them (`Engine.model`)."""
         return self(f"models/{classifier}{suffix}")
 
+    def export(self, classifier: str, suffix: str) -> str:
+        """A classifier for others."""
+        return self(f"exports/{classifier}.{suffix}")
+
     def predictions(self, classifier: str, engine: str, batch: str) -> str:
         return self(f"predictions/{classifier}/{engine}/{batch}.h5")
 

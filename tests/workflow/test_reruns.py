@@ -180,6 +180,7 @@ EDITS = {
     "what all figures share (`figures/sheet.py`)": changed(
         "scripts/promptflux/figures/sheet.py", 'INK = "#1f2933"', 'INK = "#1f2934"'
     ),
+    "`export`": lambda study: study.change(export=["safetensors", "onnx"]),
     "`julia/src`": changed(
         "julia/src/PromptFlux.jl", "module PromptFlux\n", "module PromptFlux\n\nconst NEW = 1\n"
     ),

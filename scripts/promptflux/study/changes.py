@@ -27,6 +27,7 @@ CONSEQUENCES = {
     "generator": EVERY_IMAGE,
     "classifiers": "the classifiers that are new run",
     "engines": "the engine that is new runs",
+    "export": "what is new in it is written",
     "inference": "the classifiers run again, and all that follows",
     "on_bad_image": "images that are marked as no pictures are made again, preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",

@@ -35,6 +35,7 @@ def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
         layers = kept_bytes(network, study.layers[name])
         weights = 4 * sum(map(prod, network.parameters.values()))
         yield len(engines) * (len(study.chosen) * layers + weights + 8 * images * len(network.labels))
+        yield len(study.config["export"]) * weights
         yield FIGURE * len(study.chosen) * len(study.drawings_of(name))
 
 

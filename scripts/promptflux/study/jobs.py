@@ -10,6 +10,7 @@ from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.prompts import Prompt
 from promptflux.study.engines import REFERENCE, Engine
+from promptflux.study.exports import EXPORTS
 from promptflux.study.stages import compared
 from promptflux.study.study import Study
 from promptflux.study.variants import column_of, laid_over, title_of
@@ -106,6 +107,9 @@ def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], 
             f"import_weights/{name}", {"code": code("import_weights")}, [*map(str, spec.files), *weights]
         )
         yield Job(f"export_bson/{name}", {"code": code("export_bson")})
+        for export in EXPORTS.values():
+            if not export.is_model:
+                yield Job(f"export/{name}/{export.name}", {"code": code("export")})
         for engine in engines:
             for batch in study.image_batches:
                 asked = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from promptflux.study.engines import ENGINES, REFERENCE, Engine
+from promptflux.study.exports import EXPORTS
 from promptflux.study.study import Study
 
 Jobs = Callable[[Study, Sequence[Engine]], list[str]]
@@ -30,8 +31,14 @@ def _preprocess(study: Study, engines: Sequence[Engine]) -> list[str]:
 
 
 def _models(study: Study, engines: Sequence[Engine]) -> list[str]:
-    rules = ["import_weights", *(["export_bson"] if ENGINES["flux"] in engines else [])]
+    flux = ENGINES["flux"] in engines or any(EXPORTS[name].of == "flux" for name in study.config["export"])
+    rules = ["import_weights", *(["export_bson"] if flux else [])]
     return [f"{rule}/{name}" for rule in rules for name in study.classifiers]
+
+
+def _export(study: Study, engines: Sequence[Engine]) -> list[str]:
+    names = [name for name in study.config["export"] if not EXPORTS[name].is_model]
+    return [f"export/{classifier}/{name}" for classifier in study.classifiers for name in names]
 
 
 def _infer(engine: Engine) -> Jobs:
@@ -67,6 +74,7 @@ STAGES = {
     "generate": Stage("Generating the images", _generate),
     "preprocess": Stage("Preprocessing", _preprocess),
     "models": Stage("Reading the classifiers", _models),
+    "export": Stage("Exporting the classifiers", _export),
     **{engine.stage: Stage(f"Inference in {engine.title}", _infer(engine)) for engine in ENGINES.values()},
     "parity": Stage("Comparing the engines", _parity),
     "figures": Stage("Drawing the figures", _figures),

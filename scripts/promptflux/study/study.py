@@ -29,10 +29,19 @@ from promptflux.study.batches import OWN_IMAGES_PER_BATCH, batches, prompts_per_
 from promptflux.study.colormaps import colormap_schema
 from promptflux.study.config import CONFIG, find, overlay, read_config
 from promptflux.study.engines import engines_schema
+from promptflux.study.exports import exports_schema
 from promptflux.study.own_images import SNAKEMAKE_VARIABLE, OwnImage, list_images
 from promptflux.study.variants import Grid, laid_over, read_grid, variants_schema
 
-SCHEMA = Schema("config", {"engines": engines_schema(), "colormap": colormap_schema(), **variants_schema()})
+SCHEMA = Schema(
+    "config",
+    {
+        "engines": engines_schema(),
+        "export": exports_schema(),
+        "colormap": colormap_schema(),
+        **variants_schema(),
+    },
+)
 MOST_IMAGES = 1_000_000
 SHEETS = "sheets"  # the folder of the sheets among those of the classifiers' figures
 MOST_SUMS = 200_000_000  # bytes of a list; a line has some 100

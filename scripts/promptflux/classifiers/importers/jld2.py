@@ -50,7 +50,7 @@ def is_jld2(start: bytes) -> bool:
 
 
 def read_jld2(content: bytes) -> dict:
-    """The values of a JLD2 file by name; a group is a dict. Raises Misfit."""
+    """The values of a JLD2 file by name. A group is a named tuple, or a tuple if it has the names 1, 2, ... Raises Misfit."""
     return _File(content).root()
 
 
@@ -137,17 +137,19 @@ class _File:
         if version not in (2, 3) or (offsets, lengths) != (8, 8):
             raise Misfit(f"its superblock is of version {version}, which JLD2.jl does not write")
         start.take(1 + 3 * 8)
-        return self.group(start.number(8), 0)
+        return dict(self.links(start.number(8), 0))
 
-    def group(self, address: int, depth: int) -> dict:
+    def links(self, address: int, depth: int) -> Iterator[tuple[str, object]]:
         if depth > DEEPEST:
             raise Misfit("its groups stand too deep inside of each other")
-        links = self.header(address).links
-        return {
-            name: self.group(place, depth + 1) if self.is_group(place) else self.deref(place, depth)
-            for name, place in links.items()
-            if name != "_types"
-        }
+        for name, place in self.header(address).links.items():
+            if name != "_types":
+                self.counted()
+                yield name, self.group(place, depth + 1) if self.is_group(place) else self.deref(place, depth)
+
+    def group(self, address: int, depth: int) -> Named | tuple:
+        found = Named(self.links(address, depth))
+        return tuple(found.values()) if list(found) == [str(i) for i in range(1, len(found) + 1)] else found
 
     def is_group(self, address: int) -> bool:
         found = self.header(address)
