@@ -72,6 +72,8 @@ def test_the_description_is_that_of_the_same_layers_in_the_spec(tmp_path):
     [
         ({"architecture": "resnet19"}, READY, ["architecture 'resnet19' is unknown; known are "]),
         ({"architecture": "gone.yaml"}, READY, ["architecture is 'gone.yaml', and there is no file"]),
+        ({"architecture": "x" * 5000 + ".yaml"}, READY, ["and there is no file"]),
+        ({"architecture": "x\0.yaml"}, READY, ["and there is no file"]),
         ({"architecture": 18}, READY, ["architecture is 18; it must be the name of a network"]),
         ({"layers": ["flatten"]}, READY, ["architecture and layers are both given"]),
         ({"labels": ["x", "x"]}, READY, ["labels", "without repetitions"]),

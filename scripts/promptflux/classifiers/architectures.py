@@ -4,6 +4,7 @@ An architecture is a file as a spec is, without weights; what a spec says itself
 module of a checkpoint has their parameters.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def find_architecture(entry: str, spec: Path) -> Path:
     """The file of the architecture that a spec names, by its name or by a path beside the spec."""
     if entry.endswith((".yaml", ".yml")):
         path = spec.parent / entry
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise StudyError(
                 f"{plain(spec)}: architecture is {shown(entry)}, and there is no file {plain(path)}."
             )
