@@ -179,11 +179,12 @@ def infer_resource(resource):
 
 
 def rule_name(*parts):
-    """The name of a rule that is there for a batch: `generate_prompts01`, `generate_weak_prompts01`."""
+    """What a rule is called that is there for a batch, `generate_prompts01`, `generate_weak_prompts01`."""
     name = "/".join(parts)
     plain = re.sub(r"\W", "_", name)
     # The name of a variant may hold other characters, and one of a classifier and of a variant may run together.
-    same = len(parts) + name.count("/") <= 3 and plain == name.replace("/", "_")
+    words = name.split("/")
+    same = len(parts) + len(words) <= 4 and plain == "_".join(words)
     return plain if same else f"{plain}_{sha256_of_text(name)[:6]}"
 
 
