@@ -1,7 +1,7 @@
 # Each engine compared with the reference, layer by layer.
 #
 # in:  results/predictions/{classifier}/{engine}/{batch}.h5
-# out: results/parity/{classifier}/{engine}.tsv and .png; more than 1e-5 of a layer's largest value, or 1e-4
+# out: results/parity/{classifier}/{engine}.tsv and .png; in one step more than 1e-5 of a layer's largest value, or 1e-4
 #      in a probability, fails the run
 
 

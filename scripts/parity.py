@@ -31,7 +31,7 @@ def main(
     table: layer, images compared, shape, how many of an image's values were compared, largest absolute
     difference, that relative to the layer's largest value, verdict. The last row, `label`, counts the images whose predicted
     label differs. Raises StudyError after writing both if a probability differs by more than 1e-4,
-    a layer by more than 1e-5 of its largest value, or a label; the table is then in the log, too.
+    a layer in one step by more than 1e-5 of its largest value, or a label; the table is then in the log, too.
     """
     parity = compare(predictions, reference, titles)
     parity.judge()

@@ -11,7 +11,7 @@ from PIL import Image
 from support.specs import write_spec
 
 from promptflux.classifiers.network import untrained_weights
-from promptflux.classifiers.parity import LayerDifference
+from promptflux.classifiers.parity import LayerDifference, Parity
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import save_model, weights_digest
 from promptflux.errors import StudyError
@@ -342,3 +342,30 @@ def test_of_a_deep_network_the_first_that_fails_is_among_the_names():
     assert {217, 299} <= named and 30 < len(named) <= NAMED + 2
     assert min(abs(a - b) for a in named for b in named if a != b) >= 6, "names would stand in each other"
     assert named_rows(rows[:40]) == set(range(40))
+
+
+def judged(differences, logits=3e-7, largest=10.0):
+    """The verdicts of a network whose layers differ by so much of their largest value."""
+
+    def row(name, difference, size=1.0):
+        return LayerDifference(name, (4,), images=1, values=4, abs_diff=difference * size, largest=size)
+
+    layers = [row(f"conv{i}", difference) for i, difference in enumerate(differences, start=1)]
+    parity = Parity(["Flux", "PyTorch"], layers, row("logits", logits, largest), row("probabilities", 0.0))
+    parity.judge()
+    return "".join("F" if part.verdict == "FAIL" else "o" for part in [*layers, parity.logits]), parity
+
+
+def test_rounding_that_adds_up_over_the_layers_is_no_fault_and_a_step_is():
+    slowly = [2e-7 * 1.5**i for i in range(14)]
+    assert slowly[-1] > 3e-5 and judged(slowly, logits=2e-4)[0] == 15 * "o"
+    assert judged([2e-7, 3e-7, 2e-5, 4e-7])[0] == "ooFoo"
+    assert judged([2e-7, 2e-6, 1.9e-5, 1.8e-4, 1.2e-3, 1e-6])[0] == "ooooFoo", (
+        "more than 1e-3 is none of rounding"
+    )
+    assert judged([], logits=2e-5)[0] == "F"
+
+
+def test_a_probability_may_differ_by_what_the_rounding_of_large_logits_makes():
+    assert judged([1e-7], largest=10.0)[1].most_of_a_probability == 1e-4
+    assert judged([1e-7], largest=2000.0)[1].most_of_a_probability == pytest.approx(1e-2)

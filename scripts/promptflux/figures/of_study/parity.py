@@ -53,7 +53,7 @@ def draw_layers(sheet: Sheet, rows: Sequence[LayerDifference], box: Box) -> None
 
     limit = across(LAYER_FAILS)
     sheet.lines([[(limit, top), (limit, top + height)]], linewidths=0.7, linestyles=[(0, (4, 3))])
-    sheet.labels([(limit, top - 0.05)], ["more fails"], size=7, ha="center")
+    sheet.labels([(limit, top - 0.05)], ["a step beyond fails"], size=7, ha="center")
     line = height / len(rows)
     named = named_rows(rows)
     for number, row in enumerate(rows):
