@@ -12,7 +12,7 @@ from support.workflow import WORKFLOW
 
 from promptflux.classifiers import inference
 from promptflux.errors import StudyError
-from promptflux.generation import pipeline
+from promptflux.generation import loading
 from promptflux.runtime import gpu
 from promptflux.runtime.job import note
 from promptflux.script import arguments, run
@@ -248,7 +248,7 @@ def test_a_job_that_wants_no_gpu_gets_none(rule, monkeypatch):
 
 @pytest.mark.parametrize(
     "compute",
-    [lambda: inference.resolve("auto"), lambda: pipeline.resolve("auto", "auto")],
+    [lambda: inference.resolve("auto"), lambda: loading.resolve("auto", "auto")],
     ids=["cnn", "diffusion"],
 )
 def test_a_gpu_that_pytorch_cannot_use_ends_the_job(rule, monkeypatch, capsys, compute):
