@@ -1,6 +1,8 @@
-"""Images per second of the embedded classifiers in Flux and in PyTorch, and the time to Flux's first result.
+"""Images per second of classifiers in Flux and in PyTorch, and the time to Flux's first result.
 
-    python benchmarks/flux_vs_torch.py [--threads 2] [--rounds 20] [--images 16]
+    python benchmarks/flux_vs_torch.py [--threads 2] [--rounds 20] [--images 16] [--networks cnn28 resnet18 ...]
+
+The embedded classifiers, and with random weights ResNet-18, MobileNet-V2 and EfficientNet-Lite0 at 224×224.
 
 Writes flux_vs_torch.tsv beside itself. PyTorch runs at its best CPU setting, as in the pipeline: channels_last,
 and freed memory kept, without which it takes half as long again. Flux runs in two ways: a batch layer by layer
@@ -18,10 +20,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from measured import WORKFLOW, machine, write_table
 
 MICRO_BATCH = 16
-CLASSIFIERS = ("cnn28", "cnn32", "cnn224")
+EMBEDDED = ("cnn28", "cnn32", "cnn224")
+NETWORKS = (*EMBEDDED, "resnet18", "mobilenet_v2", "efficientnet_lite0")
 REST, WAKE, TURN = 0.2, 0.1, 0.3  # seconds
 
 WAYS = {
@@ -59,7 +63,7 @@ end
 )
 
 
-def main(threads: int, rounds: int, images: int) -> None:
+def main(threads: int, rounds: int, images: int, networks: list[str]) -> None:
     import torch
 
     from promptflux.runtime.memory import keep_memory
@@ -68,7 +72,7 @@ def main(threads: int, rounds: int, images: int) -> None:
     keep_memory()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for classifier in CLASSIFIERS:
+        for classifier in networks:
             files = prepare(Path(folder), classifier, images)
             first = min(first_result(files, threads) for _ in range(3))
             times = race(files, threads, rounds)
@@ -89,6 +93,22 @@ def main(threads: int, rounds: int, images: int) -> None:
     write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
 
 
+def spec_of(folder: Path, classifier: str) -> Path:
+    """The file of an embedded classifier's spec; or that of a network with random weights and ImageNet's number of classes."""
+    if classifier in EMBEDDED:
+        return WORKFLOW / f"models/classifiers/{classifier}.yaml"
+    own = WORKFLOW / f"benchmarks/{classifier}.yaml"
+    content = yaml.safe_load(own.read_text()) if own.is_file() else {"architecture": classifier}
+    content |= {
+        "input": {"name": "rgb224", "size": 224, "channels": "rgb"},
+        "labels": [f"class {i}" for i in range(1000)],
+        "weights": {"seed": 1},
+    }
+    path = folder / f"{classifier}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
     """The files of one classifier: its model for PyTorch and for Flux, and a tensors file of random images."""
     import numpy as np
@@ -98,8 +118,7 @@ def prepare(folder: Path, classifier: str, count: int) -> dict[str, Path]:
     from promptflux.classifiers.weights import load_weights, save_model
     from promptflux.files.tensors import write_tensors
 
-    path = WORKFLOW / f"models/classifiers/{classifier}.yaml"
-    spec = load_spec(path, weights_exist=False)
+    spec = load_spec(spec_of(folder, classifier), weights_exist=False)
     files = {
         key: folder / f"{classifier}{end}"
         for key, end in (
@@ -215,4 +234,5 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     main(**vars(parser.parse_args()))

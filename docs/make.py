@@ -91,12 +91,17 @@ Over many images, `python benchmarks/flux_streaming.py`, a whole job from the st
 
 The steps from plain Flux to the fast path (`inference: flux_kernels` in the config: `fast`, or `plain` for Flux alone):
 
-- *Direct kernels* (`julia/src/fast/`). A convolution of small kernels as im2col and a matrix product writes and
-  reads nine times the image. A direct convolution keeps a tile of sums in registers over all taps. Each
-  thread takes an image of its own through the layers, in buffers that are kept, instead of all threads
-  sharing each layer of a batch: nothing is allocated between images, so the garbage collector rests.
-- *Fused*. Bias, activation, batch normalization and the 2×2 pooling that follows a convolution are done
-  while its sums are in the registers or the first-level cache.
+- *Kernels* (`julia/src/fast/`). A convolution as im2col and a matrix product writes and reads a 3×3 kernel's
+  image nine times. Here as many channels as a register holds lie together (16 with AVX-512, 8 with AVX2, 4 with
+  NEON), and a tile of sums, two such blocks × up to fourteen neighboring outputs where there are 32 registers, stays in registers
+  over all that is multiplied. Borders and strides are in how the maps lie, so that pointwise, strided, large and grouped convolutions are
+  the same loop; depthwise ones have their own. Other kinds of CPU, with other registers, may differ in the last bits;
+  on one kind the bits do not depend on the number of cores, nor on an image's neighbors.
+- Each thread takes an image of its own through all layers, those of branches, too, in buffers that are kept and taken again as
+  soon as they are free, instead of all threads sharing each layer of a batch: the caches hold what is read next, and
+  nothing is allocated between images.
+- *Fused*. Batch normalization is part of a convolution's weights. Bias, the sum of a residual block, relu, relu6 and the
+  2×2 pooling that follows are done while its sums are in registers. What no kernel knows runs in Flux's own layers.
 - Dense layers take sixteen images at a time: their weights are read once instead of sixteen times.
 - The time to the first result: a precompile workload runs a small network through every function of a job
   when the package is installed, so that it does not wait for the compiler; and nothing is collected while

@@ -10,6 +10,8 @@ in which Julia reads the HDF5 datasets [N, C, H, W] of the other half of the pro
 module PromptFlux
 
 using BSON: BSON, bson
+using Base.BinaryPlatforms: CPUID
+using Base.Cartesian: @nexprs
 using Flux
 using Flux: NNlib
 using HDF5
@@ -45,7 +47,12 @@ include("pictures/pictures.jl")
 include("pictures/resize.jl")
 
 # The fast path on the CPU.
-include("fast/kernels.jl")
+include("fast/vectors.jl")
+include("fast/maps.jl")
+include("fast/conv.jl")
+include("fast/pointwise.jl")
+include("fast/plan.jl")
+include("fast/dense.jl")
 include("fast/predictor.jl")
 
 # What the scripts beside src/ do.

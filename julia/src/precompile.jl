@@ -4,21 +4,23 @@
 """
     described(input, layers...; name = "tiny", labels)
 
-A description of layers, each `(kind, settings, parameters)` with sizes as (width, height), for which Flux works
-out the sizes. Descriptions come from Python; this one is for the workload here, and for the tests.
+A description of layers, each `(kind, settings, branches...)` with sizes as (width, height), a branch being a vector of
+layers; Flux works out the sizes. Descriptions come from Python; this one is for the workload here, and for the tests.
 """
-function described(input::InputSpec, given...; name="tiny", labels)
-    numbers = Dict{Symbol,Int}()
-    insize = size(input)
+described(input::InputSpec, given...; name="tiny", labels) =
+    Description(name, "$name.h5", "0"^64, input, described_layers(given, size(input)), labels)
+
+function described_layers(given, insize, prefix="", numbers=Dict{Symbol,Int}())
     layers = LayerDescription[]
-    for (kind, settings) in given
+    for (kind, settings, branches...) in given
         numbers[kind] = get(numbers, kind, 0) + 1
-        make(outsize, parameters) =
-            LayerDescription("$kind$(numbers[kind])", kind, settings, insize, outsize, parameters)
+        name = "$prefix$kind$(numbers[kind])"
+        numbers_inside = Dict{Symbol,Int}()
+        inner = [described_layers(branch, insize, "$name.", numbers_inside) for branch in branches]
+        make(outsize, parameters) = LayerDescription(name, kind, settings, insize, outsize, parameters, inner)
         # The number of outputs must be known before the layer is made.
         out = haskey(settings, :out) ? (insize[1:end-1]..., settings[:out]) : insize
-        sized = make(out, Pair{String,Dims}[])
-        layer = flux_layer(sized)
+        layer = flux_layer(make(out, Pair{String,Dims}[]))
         parameters = [
             parameter => size(array) for
             (parameter, array) in torch_weights(typeof(layer), state_of(layer)) if array isa Array
@@ -26,12 +28,13 @@ function described(input::InputSpec, given...; name="tiny", labels)
         push!(layers, make(size(layer(zeros(Float32, insize..., 1)))[1:end-1], parameters))
         insize = last(layers).outsize
     end
-    return Description(name, "$name.h5", "0"^64, input, layers, labels)
+    return layers
 end
 
 conv_settings(out, kernel; stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, bias=true, activation="identity") =
     Dict{Symbol,Any}(pairs((; out, kernel, stride, padding, dilation, groups, bias, activation)))
-pool_settings(kernel; stride=kernel, padding=(0, 0)) = Dict{Symbol,Any}(pairs((; kernel, stride, padding)))
+pool_settings(kernel; stride=kernel, padding=(0, 0), more...) =
+    Dict{Symbol,Any}(pairs((; kernel, stride, padding, more...)))
 settings(; given...) = Dict{Symbol,Any}(pairs((; given...)))
 
 "The workload: a run of everything that a job calls."
@@ -91,4 +94,10 @@ function workload()
     end
 end
 
-@compile_workload workload()
+"Compile the tiles of all shapes, so that no network waits for its own."
+compile_tiles() =
+    for V in 1:2, Q in segment_lengths(V), step in (1, FLOATS)
+        precompile(run!, (BlockConv, Vector{Vector{Float32}}, UnitRange{Int}, Val{V}, Val{Q}, Val{step}))
+    end
+
+@compile_workload (workload(); compile_tiles())

@@ -1,7 +1,7 @@
 # Run with: julia --project=julia -e 'using Pkg; Pkg.test()'
 
 using PromptFlux
-using PromptFlux: ChannelNorm, DirectConv, DirectPool, Fields, OnDevice, Predictor
+using PromptFlux: Fields, OnDevice, Predictor
 using PromptFlux:
     conv_settings, described, flux_layer, layers, load_state, pool_settings, resize, settings, sha256_of_file
 using BSON: BSON
@@ -35,8 +35,26 @@ function random_weights(description; rng=Xoshiro(1))
     return [name => value(name, size) for (name, size) in PromptFlux.parameter_sizes(description)]
 end
 
-random_network(description) = with_weights(description, random_weights(description))
+random_network(description; rng=Xoshiro(1)) = with_weights(description, random_weights(description; rng))
 random_images(description, count) = randn(Xoshiro(2), Float32, size(description.input)..., count)
+
+"What the fast kernels give for the feature maps, in place of the layers up to flatten."
+function maps_by_kernels(network, images)
+    predictor = Predictor(network; micro_batch=size(images, 4), threads=1)
+    for row in axes(images, 4)
+        PromptFlux.feature_maps!(predictor, only(predictor.lanes), images[:, :, :, row], row)
+    end
+    return PromptFlux.maps_of(predictor.features, predictor.output, predictor.micro_batch)
+end
+
+"Whether the fast kernels and Flux's own layers agree on the feature maps of a network of these layers, with random weights."
+function kernels_agree(input, layers...; seed=1)
+    network = random_network(described(input, layers..., FLATTEN, dense(3); labels=LABELS); rng=Xoshiro(seed))
+    images = random_images(network.description, 2)
+    expected = layer_outputs(network, images)[end-2]
+    found = maps_by_kernels(network, images)
+    return size(found) == size(expected) && maximum(abs, found .- expected) <= 1e-5 * maximum(abs, expected)
+end
 
 "The sentence that a block ends with."
 function sentence(body)
@@ -120,46 +138,148 @@ end
         weights = random_weights(description)
         images = random_images(description, 2)
         expected = correlate(images, weights[1][2], weights[2][2]; stride, pad, dilation, groups)
-        layer = layers(with_weights(description, weights))[1]
-        @test layer(images) ≈ expected rtol = 1e-5
-        direct = DirectConv(layer, (15, 12, 3))(images[:, :, :, 2:2])
-        @test direct ≈ expected[:, :, :, 2:2] rtol = 1e-5
-        @test DirectConv(layer, (15, 12, 3); pool=2)(images[:, :, :, 2:2]) == MaxPool((2, 2))(direct)
+        network = with_weights(description, weights)
+        @test layers(network)[1](images) ≈ expected rtol = 1e-5
+        @test maps_by_kernels(network, images) ≈ expected rtol = 1e-5
     end
 
-    @testset "kernels on $width×$height: $outputs outputs, $σ" for (width, height, outputs, σ) in (
-        (40, 3, 8, relu),
-        (7, 9, 5, tanh),
-        (3, 30, 17, identity),
-        (111, 50, 16, leakyrelu),
-        (3, 4, 1, sigmoid)
-    )
-        image = randn(Xoshiro(4), Float32, width, height, 4, 1)
-        layer = Conv((3, 3), 4 => outputs, σ; pad=(0, 0), bias=randn(Xoshiro(3), Float32, outputs))
-        expected = layer(image)
-        output = copy(DirectConv(layer, size(image))(image))
-        @test output ≈ expected rtol = 1e-5
+    @testset "kernels of random layers, $seed" for seed in 1:40
+        rng = Xoshiro(seed)
+        input = InputSpec("random", rand(rng, 6:45), rand(rng, 6:45), "rgb", "crop", "bilinear", zeros(3), ones(3))
+        activation() = rand(rng, ("relu", "relu6", "identity", "identity", "silu", "sigmoid", "leaky_relu"))
+        # The first convolution reads an image, the second what the first wrote.
+        channels, size_of = 3, size(input)[1:2]
+        given = Any[]
+        for _ in 1:2
+            kernel, stride = Tuple(rand(rng, 1:5, 2)), Tuple(rand(rng, (1, 1, 1, 2, 3), 2))
+            dilation, padding = Tuple(rand(rng, (1, 1, 2), 2)), Tuple(rand(rng, 0:3, rand(rng, (2, 4))))
+            out = rand(rng, (1, 3, 8, 15, 16, 17, 24, 32, 40, 64))
+            groups = rand(rng, filter(groups -> channels % groups == out % groups == 0, (1, 1, 1, 2, 3, 4, 8, 16, 32)))
+            rand(rng) < 0.3 && (out = groups = channels)
+            all(dilation .* (kernel .- 1) .< size_of .- 2) || (kernel = dilation = (1, 1))
+            push!(
+                given,
+                (
+                    :conv,
+                    conv_settings(
+                        out,
+                        kernel;
+                        stride,
+                        padding,
+                        dilation,
+                        groups,
+                        bias=rand(rng, Bool),
+                        activation=activation()
+                    )
+                )
+            )
+            rand(rng) < 0.6 && push!(given, batchnorm(activation()))
+            rand(rng) < 0.2 && push!(given, (:dropout, settings(; p=0.5)), (:relu6, settings()))
+            size_of = last(PromptFlux.described_layers(given, size(input))).outsize[1:2]
+            if all(size_of .>= 4) && rand(rng) < 0.5
+                pool = (
+                    pool_settings((2, 2)),
+                    pool_settings((3, 2); stride=(2, 1), padding=(1, 1)),
+                    pool_settings((2, 3); stride=(1, 2))
+                )
+                push!(given, (rand(rng, (:maxpool, :meanpool)), rand(rng, pool)))
+                size_of = last(PromptFlux.described_layers(given, size(input))).outsize[1:2]
+            end
+            channels = out
+        end
+        rand(rng) < 0.2 && push!(given, (rand(rng, (:globalmeanpool, :globalmaxpool)), settings()))
+        @test kernels_agree(input, given...; seed)
+    end
 
-        random(shift=0) = rand(Xoshiro(shift), Float32, outputs) .+ 0.1f0
-        norm = testmode!(BatchNorm(outputs, relu; initβ=_ -> random(1), initγ=_ -> random(2)))
-        copyto!(norm.μ, random(3))
-        copyto!(norm.σ², random(4))
-        normalized = ChannelNorm(norm)(output)
-        @test normalized ≈ norm(expected) rtol = 1e-5
-        @test DirectConv(layer, size(image); norm=ChannelNorm(norm))(image) == normalized
-
-        for pool in (
-            MaxPool((2, 2); pad=(0, 0)),
-            MaxPool((3, 2); stride=(1, 2), pad=(1, 1)),
-            MeanPool((2, 3); stride=(2, 1), pad=(1, 1))
+    @testset "kernels of blocks, on $width×$height" for (width, height) in ((9, 7), (28, 14), (33, 40))
+        input = InputSpec("blocks", width, height, "rgb", "crop", "bilinear", zeros(3), ones(3))
+        conv(out, kernel=3; kw...) =
+            (:conv, conv_settings(out, (kernel, kernel); padding=(kernel ÷ 2, kernel ÷ 2), kw...))
+        residual(activation, branches...) = (:residual, settings(; activation), branches...)
+        joined(join, branches...; activation="identity") = (:parallel, settings(; join, activation), branches...)
+        gate(out) = (
+            :scale,
+            settings(; activation="identity"),
+            [(:globalmeanpool, settings()), conv(4, 1; activation="silu"), conv(out, 1; activation="hardsigmoid")],
+            []
         )
-            all(size(output)[1:2] .+ 2 .* pool.pad .>= pool.k) || continue
-            expected_pool = pool(output)
-            @test DirectPool(pool, size(expected_pool)[1:3])(output) ≈ expected_pool rtol = 1e-6
+        pool = (:meanpool, pool_settings((3, 3); stride=(1, 1), padding=(1, 1)))
+        largest = (:maxpool, pool_settings((3, 3); stride=(1, 1), padding=(1, 1)))
+        for network in (
+            [conv(16), residual("relu", [conv(16), batchnorm("relu"), conv(16), batchnorm()], [])],
+            [
+                conv(20),
+                residual(
+                    "silu",
+                    [conv(40; stride=(2, 2)), batchnorm("relu"), conv(40)],
+                    [conv(40, 1; stride=(2, 2)), batchnorm()]
+                )
+            ],
+            # The activation before the sum, pooling, or nothing, at the end of a body.
+            [conv(16), residual("relu", [conv(16; activation="relu")], []), conv(8)],
+            [residual("identity", [conv(3), batchnorm("relu6"), pool], []), conv(8)],
+            # Inverted residuals, with and without squeeze and excitation.
+            [
+                conv(24),
+                residual(
+                    "identity",
+                    [conv(72, 1; activation="relu6"), conv(72, 5; groups=72), batchnorm("relu6"), conv(24, 1)],
+                    []
+                )
+            ],
+            [
+                conv(24),
+                residual(
+                    "relu",
+                    [conv(40, 1; activation="hardswish"), conv(40; groups=40), gate(40), conv(24, 1), batchnorm()],
+                    []
+                ),
+                gate(24)
+            ],
+            # One in the other; what comes in is needed until the end.
+            [
+                conv(16),
+                residual(
+                    "relu",
+                    [residual("relu", [conv(16)], []), conv(16)],
+                    [residual("gelu", [conv(16, 1), conv(16)], [])]
+                )
+            ],
+            [
+                conv(16),
+                joined(
+                    "concat",
+                    [conv(16)],
+                    [pool, conv(7, 1)],
+                    [],
+                    [conv(9, 1; activation="relu"), conv(33; activation="tanh")]
+                ),
+                batchnorm("relu"),
+                conv(8)
+            ],
+            [conv(16), joined("sum", [], [conv(16)], [conv(16, 1), pool]; activation="relu6"), conv(12; stride=(2, 2))],
+            [conv(16), joined("sum", [conv(16, 5), largest], []; activation="gelu")],
+            [
+                joined("concat", [conv(5; stride=(2, 2))], [conv(2, 5; stride=(2, 2))]; activation="relu"),
+                (:elu, settings(; alpha=0.7))
+            ],
+        )
+            @test kernels_agree(input, network...)
         end
-        if all(size(output)[1:2] .>= 2)
-            @test DirectConv(layer, size(image); norm=ChannelNorm(norm), pool=2)(image) == MaxPool((2, 2))(normalized)
-        end
+    end
+
+    @testset "what no kernel knows is run by Flux, also inside of blocks" begin
+        input = InputSpec("dilated", 19, 11, "rgb", "crop", "bilinear", zeros(3), ones(3))
+        conv = (:conv, conv_settings(3, (3, 3); padding=(1, 1)))
+        unknown = (:maxpool, pool_settings((2, 2); stride=(1, 1), padding=(1, 0, 1, 0), dilation=(1, 1)))
+        @test flux_layer(only(PromptFlux.described_layers([unknown], size(input)))) isa PromptFlux.Bordered
+        @test kernels_agree(input, unknown, conv, unknown)
+        @test kernels_agree(
+            input,
+            conv,
+            (:residual, settings(; activation="relu"), [unknown, conv], [conv, unknown]),
+            conv
+        )
     end
 
     @testset "the chain and the fast path give the same" begin

@@ -144,6 +144,51 @@ def test_every_layer_of_ready_architectures_agrees(julia, tmp_path):
         assert np.ptp(file.logits, axis=0).max() > 0.01 * np.abs(file.logits).max()
 
 
+# As MobileNet-V3 and ResNet have them: strides, depthwise convolutions, squeeze-and-excitation, two kinds of residual sum.
+MOBILE = """
+input: {name: rgb43, size: [37, 43], channels: rgb}
+layers:
+  - conv: {out: 20, kernel: 7, stride: 2, padding: 3, bias: false}
+  - batchnorm: {activation: hardswish}
+  - maxpool: {kernel: 3, stride: 2, padding: 1}
+  - residual:
+      body:
+        - conv: {out: 60, kernel: 1, bias: false}
+        - batchnorm: {activation: relu6}
+        - conv: {out: 60, kernel: 5, padding: 2, groups: 60, bias: false}
+        - batchnorm: {activation: relu6}
+        - scale:
+            gate:
+              - globalmeanpool
+              - conv: {out: 8, kernel: 1, activation: relu}
+              - conv: {out: 60, kernel: 1, activation: hardsigmoid}
+        - conv: {out: 20, kernel: 1, bias: false}
+        - batchnorm
+  - residual:
+      body:
+        - conv: {out: 40, kernel: 3, stride: 2, padding: 1, groups: 2}
+        - batchnorm: {activation: silu}
+        - conv: {out: 40, kernel: 3, padding: 1}
+        - batchnorm
+      shortcut: [{conv: {out: 40, kernel: 1, stride: 2}}, batchnorm]
+      activation: relu
+  - conv: {out: 40, kernel: 3, stride: 2, padding: 1, groups: 40}
+  - globalmeanpool
+  - flatten
+  - dense: 3
+  - softmax
+labels: [a, b, c]
+weights: {seed: 1}
+"""
+
+
+def test_inverted_residuals_with_squeeze_and_excitation_agree(julia, tmp_path):
+    (tmp_path / "mobile.yaml").write_text(MOBILE)
+    spec = prepare(tmp_path, load_spec(tmp_path / "mobile.yaml"), 18, 2)
+    julia(RUN_FLUX, *models(tmp_path, [spec]))
+    agree(tmp_path, [spec], 18)
+
+
 def test_every_layer_of_the_embedded_classifiers_agrees(julia, tmp_path):
     specs = []
     for classifier in ("cnn28", "cnn32", "cnn224"):
@@ -233,7 +278,7 @@ def test_flux_keeps_the_same_sample_of_a_large_layer(julia, tmp_path):
 
 def test_the_kept_layers_are_those_of_flux_itself(julia, small, tmp_path):
     """A fault in the fast kernels shows in their own row, and in no layer."""
-    fault = "larger(a, b) = ifelse(b > a, a, b)"
+    fault = "larger(a::Floats, b::Floats) = vifelse(b > a, a, b)"
     julia(f"@eval PromptFlux begin {fault} end\n{RUN_FLUX}", model_of(small))
     with pytest.raises(StudyError, match="its fast kernels differ from its own layers"):
         check_parity(small, tmp_path)

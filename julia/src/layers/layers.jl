@@ -61,6 +61,5 @@ function four_sides(padding)
     return (left, right, top, bottom)
 end
 
-"How many pixels Flux's padding puts to the left and to the top, and to the right and to the bottom."
-border(layer) = layer.pad[1:length(layer.pad)÷2:end]
-far_border(layer) = layer.pad[length(layer.pad)÷2:length(layer.pad)÷2:end]
+"Of a layer of Flux, how many rows and columns it puts around: (left, right, top, bottom)."
+sides(layer) = length(layer.pad) == 4 ? Tuple(layer.pad) : (layer.pad[1], layer.pad[1], layer.pad[2], layer.pad[2])
