@@ -9,13 +9,14 @@ copy!(LOAD_PATH, ["@", "@v#.#", "@stdlib"])
 
 # What Julia compiles goes to its first depot. That of an environment which a group shares, or in a
 # container, may not be writable; then the user's own comes first.
-let writable(depot) = try
-        mkpath(depot)
-        rm(first(mktemp(depot; cleanup=false)))
-        true
-    catch
-        false
-    end
+let writable(depot) =
+        try
+            mkpath(depot)
+            rm(first(mktemp(depot; cleanup=false)))
+            true
+        catch
+            false
+        end
     places = [DEPOT_PATH; joinpath(homedir(), ".julia")]
     place = findfirst(writable, places)
     place == 1 || pushfirst!(DEPOT_PATH, place === nothing ? mktempdir() : places[place])

@@ -149,7 +149,7 @@ fields(description::Description) = Fields(
 fields(input::InputSpec) = Fields(
     :name => input.name, :width => input.width, :height => input.height, :channels => input.channels,
     :fit => input.fit, :filter => input.filter, :mean => Float64.(input.mean), :std => Float64.(input.std),
-    (:resize => input.resize for _ in 1:(input.resize > 0))...,
+    (:resize => input.resize for _ in 1:(input.resize>0))...,
 )
 fields(layer::LayerDescription) = merge(own_fields(layer),
     isempty(layer.branches) ? Fields() :
