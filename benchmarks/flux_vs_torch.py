@@ -89,7 +89,7 @@ def main(threads: int, rounds: int, images: int, networks: list[str]) -> None:
                         "first_result_s": f"{first:.2f}" if way == "pipeline" else "",
                     }
                 )
-    comment = f"{images} images per batch, {threads} threads, median of {rounds} rounds; {machine('torch')}, {julia_versions()}"
+    comment = f"{images} images per batch, {threads} thread{'s' * (threads > 1)}, median of {rounds} rounds; {machine('torch')}, {julia_versions()}"
     write_table(Path(__file__).with_suffix(".tsv"), comment, rows)
 
 

@@ -152,7 +152,7 @@ def parity(results: Path) -> str:
 def table(path: Path) -> tuple[str, str]:
     """A benchmark's table in Markdown, and the threads that its first line names."""
     head, *lines = path.read_text(encoding="utf-8").splitlines()
-    threads = next((part.strip() for part in head.split(",") if "threads" in part), "")
+    threads = next((part.strip() for part in head.split(",") if "thread" in part), "")
     return markdown([line.split("\t") for line in lines]) + f"\n\n({head.lstrip('# ')})", threads
 
 
