@@ -53,6 +53,8 @@ def jobs_of(results: Path) -> Iterator[tuple[str, Job]]:
             "predictions": f"{predictions}.tsv",
             "prompts": [str(WORKFLOW / "prompts.tsv")],
             "labels": list(description.labels),
+            "image_labels": {},
+            "truth": os.devnull,
         }
         yield f"confusion {name}", ("confusion", table_and_figure(name, shared | confusion))
         parity = {

@@ -3,6 +3,7 @@
 # in:  the tensors and predictions of the images chosen by `figures.images`; for the gallery, the
 #      images of the first prompts
 # out: results/figures/gallery.png
+#      results/truth/{classifier}.tsv  what was asked of each image, in the labels of a classifier
 #      results/figures/{classifier}/confusion.png and .tsv
 #      results/figures/{classifier}/{image}/*.png, as many as `of_image` has modules (see
 #      scripts/promptflux/figures/of_image/__init__.py)
@@ -57,6 +58,7 @@ rule confusion:
         prompts=ancient(local(PROMPTS_TABLES)),
         request=request_of("confusion/{classifier}"),
     output:
+        truth=RESULTS.truth("{classifier}"),
         table=RESULTS.confusion_table("{classifier}"),
         figure=report(
             RESULTS.confusion_figure("{classifier}"),

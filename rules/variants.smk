@@ -1,6 +1,6 @@
 # Variants beside each other, in a study that has some.
 #
-# in:  the images of all variants; the tables of predictions, and what each image cost
+# in:  the images of all variants; the tables of predictions, what was asked of each image, and what it cost
 # out: results/figures/sheets/{prompt}.png  an image of a prompt as each variant makes it
 #      results/variants/{classifier}.tsv    what the classifier says, a row for each variant
 #      results/variants.tsv                 time and memory of an image, a row for each variant
@@ -51,7 +51,7 @@ if STUDY.has_variants:
             predictions=[
                 RESULTS.predictions_table(classifier, FIGURE_ENGINE) for classifier in STUDY.classifiers
             ],
-            prompts=ancient(local(PROMPTS_TABLES)),
+            truth=[RESULTS.truth(classifier) for classifier in STUDY.classifiers],
             costs=[RESULTS.costs(batch) for batch in STUDY.prompts_of],
             request=request_of("variants"),
         output:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from promptflux.figures.of_study.along_an_axis import draw
 from promptflux.figures.sheet import Style
-from promptflux.generation.prompts import read_prompts
+from promptflux.metrics.truth import read_truth
 from promptflux.report.variants import (
     panels_along,
     read_answers,
@@ -18,7 +18,7 @@ from promptflux.script import run
 def main(
     *,
     predictions: Sequence[str],
-    prompts: Sequence[str],
+    truth: Sequence[str],
     costs: Sequence[str],
     classifiers: Mapping[str, Sequence[str]],
     variants: Sequence[Mapping],
@@ -30,15 +30,14 @@ def main(
 ) -> None:
     """Write a table of each classifier to `answers`, that of time and memory to `costs_table`, and `figures`.
 
-    predictions: a table of each classifier, of one engine. prompts: the prompts table. costs: what the images of
+    predictions: a table of each classifier, of one engine. truth: of each what was asked. costs: what the images of
     each batch cost. classifiers: their labels, by name. variants: of each its `name`, its `settings` as titles and its
     `place` on each axis. axes: of each its `title` and, if its values are numbers, these as `numbers`; there is a figure
     for each of those. style: the fields of `Style`.
     """
-    asked = {prompt.name: prompt.prompt for table in prompts for prompt in read_prompts(table)}
     said = {
-        name: read_answers(table, asked, labels)
-        for table, (name, labels) in zip(predictions, classifiers.items(), strict=True)
+        name: read_answers(table, read_truth(asked))
+        for table, asked, name in zip(predictions, truth, classifiers, strict=True)
     }
     for path, (name, labels) in zip(answers, classifiers.items(), strict=True):
         write_answers(path, variants, said[name], labels)

@@ -46,6 +46,7 @@ def test_the_names_of_the_results():
         "predictions_table": "results/predictions/a_classifier/a_engine.tsv",
         "parity_table": "results/parity/a_classifier/a_engine.tsv",
         "parity_figure": "results/parity/a_classifier/a_engine.png",
+        "truth": "results/truth/a_classifier.tsv",
         "confusion_table": "results/figures/a_classifier/confusion.tsv",
         "confusion_figure": "results/figures/a_classifier/confusion.png",
         "figure": "results/figures/a_classifier/a_image/a_name.png",

@@ -85,6 +85,10 @@ class Results:
     def parity_figure(self, classifier: str, engine: str) -> str:
         return self(f"parity/{classifier}/{engine}.png")
 
+    def truth(self, classifier: str) -> str:
+        """What is asked of each image: one of the classifier's labels, or none that is known."""
+        return self(f"truth/{classifier}.tsv")
+
     def confusion_table(self, classifier: str) -> str:
         return self(f"figures/{classifier}/confusion.tsv")
 

@@ -5,7 +5,7 @@ import pytest
 from support.drawn_study import LABELS, STYLE, pixels
 
 from promptflux.errors import StudyError
-from promptflux.figures.of_study.confusion import NONE_NAMED, named_label
+from promptflux.metrics.truth import named_label
 
 
 def prompts_table(folder, texts: dict[str, str]) -> str:
@@ -21,11 +21,11 @@ def prompts_table(folder, texts: dict[str, str]) -> str:
         ("A vibrant FOREST at dusk", "forest"),
         ("two cities and a forest", "city"),
         ("beaches", "beach"),
-        ("a rainforest and a cityscape", NONE_NAMED),
+        ("a rainforest and a cityscape", None),
         ("a night sky over the city", "night sky"),
         ("night-skies", "night sky"),
         ("forest, city", "forest"),
-        ("", NONE_NAMED),
+        ("", None),
         ("it costs c++ (really) $5", "c++ (really)"),
     ],
 )
@@ -49,12 +49,14 @@ def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path
     table = tmp_path / "torch.tsv"
     table.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
 
-    def run():
+    def run(**image_labels):
         confusion.main(
             predictions=str(table),
             prompts=[prompts_table(tmp_path, {"a": "a forest", "b": "the city", "c": "nothing of these"})],
             labels=LABELS,
+            image_labels=image_labels,
             classifier="small",
+            truth=str(tmp_path / "truth.tsv"),
             table=str(tmp_path / "confusion.tsv"),
             figure=str(tmp_path / "confusion.png"),
             style=STYLE,
@@ -68,6 +70,20 @@ def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path
         ["city", "0", "1", "0"],
         ["(none named)", "0", "0", "1"],
         ["(own images)", "1", "1", "0"],
+    ]
+    assert (tmp_path / "truth.tsv").read_text(encoding="utf-8").splitlines() == [
+        "image\tlabel\tsource",
+        "a_1\tforest\tprompt",
+        "a_2\tforest\tprompt",
+        "b_1\tcity\tprompt",
+        "c_1\t\t(none named)",
+        "own\t\t(own images)",
+        "own_2\t\t(own images)",
+    ]
+    assert run(city=["own_2"], whale=["own"])[2:] == [
+        ["city", "0", "2", "0"],
+        ["(none named)", "0", "0", "1"],
+        ["(another label)", "1", "0", "0"],
     ]
     own = [[cells[0], "", *cells[2:]] for cells in lines[1:]]
     table.write_text("".join("\t".join(line) + "\n" for line in [lines[0], *own]), encoding="utf-8")
@@ -91,7 +107,9 @@ def test_a_confusion_of_a_thousand_labels_draws_those_that_matter(tmp_path):
             prompts_table(tmp_path, {f"a{number}": f"a label {number % 3} here" for number in range(50)})
         ],
         labels=labels,
+        image_labels={},
         classifier="wide",
+        truth=str(tmp_path / "truth.tsv"),
         table=str(tmp_path / "confusion.tsv"),
         figure=str(tmp_path / "confusion.png"),
         style=STYLE,

@@ -14,6 +14,7 @@ from promptflux.figures.of_study import along_an_axis, variants_of_a_prompt
 from promptflux.figures.sheet import ALARM, FAINT, Style
 from promptflux.files.costs import Cost, read_costs, write_costs
 from promptflux.files.tables import read_table
+from promptflux.metrics.truth import OWN_IMAGES, Asked, write_truth
 from promptflux.paths import Results
 
 
@@ -134,14 +135,19 @@ def compared(tmp_path):
     rows.append(("mine", "", "", "sea", "1.000000", "0.000000", "1.000000"))
     table = tmp_path / "table.tsv"
     table.write_text("".join("\t".join(row) + "\n" for row in rows))
-    (tmp_path / "prompts.tsv").write_text("name\tprompt\nwood\ta forest\nocean\tthe sea\n")
+    asked = {
+        "wood": Asked("forest", "prompt"),
+        "ocean": Asked("sea", "label column"),
+        "": Asked(None, OWN_IMAGES),
+    }
+    write_truth(results.truth("small"), {row[0]: asked[row[2]] for row in rows[1:]})
     names = ["g1_a", "g1_b", "g3_a", "g3_b"]
     costs = [tmp_path / f"{name}.tsv" for name in names]
     for name, path in zip(names[:3], costs, strict=False):
         write_costs(path, {f"{name}/wood_1": Cost(1.5, 700), f"{name}/ocean_1": Cost(2.5, 800)})
     variants.main(
         predictions=[str(table)],
-        prompts=[str(tmp_path / "prompts.tsv")],
+        truth=[results.truth("small")],
         costs=list(map(str, costs)),
         classifiers={"small": ["forest", "sea"]},
         variants=[
@@ -181,7 +187,7 @@ def test_a_line_goes_through_the_means(tmp_path):
     def rightmost(values: list[tuple[float, float]]) -> int:
         """How far down the last mean lies, in pixels."""
         sheet = along_an_axis.draw(
-            "steps", {"Sees what the prompt names (share)": {"cnn": values}}, Style("viridis", 100)
+            "steps", {"Sees what was asked (share)": {"cnn": values}}, Style("viridis", 100)
         )
         sheet.save(tmp_path / "axis.png")
         shown = pixels(tmp_path / "axis.png")[120:320]

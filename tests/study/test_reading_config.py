@@ -300,7 +300,7 @@ def test_a_record_of_another_version_is_compared_in_what_both_have():
     record["config"]["colour"] = "blue"
     for row in record["prompts"]:
         del row["seed"]
-        row["label"] = "x"
+        row["shade"] = "x"
     Path("study.json").write_text(json.dumps(record))
     assert changes(study.config, study.prompts, "study.json") == [
         "colour was 'blue' and is None: this version does not know it."

@@ -98,6 +98,7 @@ def test_a_study_makes_everything_and_then_nothing(study):
         "checksums/prompts.sha256",
         "manifest.sha256",
         "study.json",
+        "truth/small.tsv",
         "figures/gallery.png",
         "figures/where_the_time_went.png",
         "figures/small/confusion.png",
@@ -147,9 +148,18 @@ def comment(study: Study) -> None:
         os.utime(path)
 
 
+def label_a_prompt(study: Study) -> None:
+    path = study / "prompts.tsv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    labels = ["sea" if row.startswith("rain") else "" for row in rows]
+    lines = [f"{header}\tlabel", *(f"{row}\t{label}" for row, label in zip(rows, labels, strict=True))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
 EDITS = {
     "nothing": lambda study: None,
     "a prompt's text": lambda study: study.write_prompts(PROMPTS | {"city": "another city"}),
+    "a prompt's label": label_a_prompt,
     "a prompt's place": lambda study: study.write_prompts(
         {name: PROMPTS[name] for name in ("city", "forest", "rain", "sea")}
     ),

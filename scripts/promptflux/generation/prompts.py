@@ -2,18 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from promptflux.documents import read_text
-from promptflux.errors import StudyError, plain, shown
+from promptflux.errors import StudyError, listed, plain, shown
 from promptflux.files.tables import rows_of
 from promptflux.generation.templates import Alternatives, combinations, name_of, wildcards_beside
 from promptflux.schema import Schema
 
 SCHEMA = Schema("prompts")
-COLUMNS = ("name", "prompt", "negative_prompt", "images", "seed")
+COLUMNS = ("name", "prompt", "negative_prompt", "images", "seed", "label")
 MOST_BYTES, MOST_LINES = 20_000_000, 100_000
 # Also `3.0`, as pandas writes the whole numbers of a column with empty cells.
 WHOLE_NUMBER = re.compile(r"([0-9]{1,20})(?:\.0*)?")
@@ -24,7 +26,7 @@ class Prompt:
     """A prompt: a row of the prompts table, or one combination of the alternatives in a row.
 
     `images` and `seed` are None where the study's default holds. `template`: what stands in the table, where
-    `prompt` is a combination of it.
+    `prompt` is a combination of it. `label`: what its images show, None where the prompt itself is to name it.
     """
 
     name: str
@@ -33,10 +35,15 @@ class Prompt:
     images: int | None = None
     seed: int | None = None
     template: str | None = None
+    label: str | None = None
 
 
-def read_prompts(path: str | Path) -> list[Prompt]:
-    """Read a tab-separated prompts table, one prompt a line.
+# What of a prompt no image depends on.
+BESIDE_IMAGES: dict[str, Any] = {"template": None, "label": None}
+
+
+def read_prompts(path: str | Path, labels: Collection[str] = ()) -> list[Prompt]:
+    """Read a tab-separated prompts table, one prompt a line. labels: those that its column `label` may name; none: any.
 
     A cell is text as it stands: `$` and quotes inside it mean nothing. A cell in quotes, as
     spreadsheets write one, loses them (see `rows_of`). A prompt with alternatives,
@@ -74,6 +81,8 @@ def read_prompts(path: str | Path) -> list[Prompt]:
             if match := WHOLE_NUMBER.fullmatch(row.get(column, "")):
                 row[column] = int(match[1])
         wrong = SCHEMA.problems(row, line)
+        if not wrong and (problem := label_problem(row.get("label"), labels)):
+            wrong = [f"{line}: label is {shown(row['label'])}; it {problem}"]
         found += wrong
         if wrong:
             continue
@@ -117,6 +126,19 @@ def _rows_made(row: dict, alternatives: Alternatives) -> list[dict]:
         {**row, "name": name_of(row["name"], choices), "prompt": text, "template": row["prompt"]}
         for text, choices in made
     ]
+
+
+def label_problem(label: str | None, labels: Collection[str]) -> str | None:
+    """How a sentence goes on about a label that no classifier has; None if one has it.
+
+    labels: those of all classifiers; none if these are not known.
+    """
+    if label is None or not labels or label in labels:
+        return None
+    alike = {known.casefold(): known for known in labels}
+    near = get_close_matches(label.casefold(), alike, n=1, cutoff=0.7)
+    hint = f" (did you mean {plain(alike[near[0]])}?)" if near else ""
+    return f"must be a label of a classifier of the study{hint}: {listed(list(labels))}."
 
 
 def _check_header(where: str, header: list[str]) -> None:

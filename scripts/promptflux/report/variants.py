@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from promptflux.figures.of_study.confusion import NONE_NAMED, named_label
 from promptflux.files.costs import Cost, read_costs
 from promptflux.files.tables import read_predictions, read_table
 from promptflux.files.whole import whole
+from promptflux.metrics.truth import Asked
 
 
 @dataclass
 class Answers:
     """What a classifier says of the images of a variant.
 
-    images: how many. asked: those whose prompt names a label; right: those of them for which that is predicted.
+    images: how many. asked: those of which a label is asked; right: those of them for which that is predicted.
     confidence, probabilities: sums over the images, of the predicted label and of each.
     """
 
@@ -26,13 +26,12 @@ class Answers:
 
     @property
     def agrees(self) -> float | None:
-        """The share of the images whose prompt names a label for which that is predicted; None if no prompt does."""
+        """The share of the images of which a label is asked for which that is predicted; None if there are none."""
         return self.right / self.asked if self.asked else None
 
 
-def read_answers(predictions: str, asked: Mapping[str, str], labels: Sequence[str]) -> dict[str, Answers]:
-    """What a classifier says of each variant's images. predictions: its table. asked: prompt's name -> its text."""
-    named = {name: named_label(text, labels) for name, text in asked.items()}
+def read_answers(predictions: str, truth: Mapping[str, Asked]) -> dict[str, Answers]:
+    """What a classifier says of each variant's images. predictions: its table. truth: what is asked of each image."""
     found: dict[str, Answers] = {}
     for row in read_predictions(predictions):
         if not row.variant:
@@ -40,9 +39,9 @@ def read_answers(predictions: str, asked: Mapping[str, str], labels: Sequence[st
         of_variant = found.setdefault(row.variant, Answers())
         of_variant.images += 1
         of_variant.confidence += row.confidence
-        if named[row.prompt] != NONE_NAMED:
+        if (label := truth[row.image].label) is not None:
             of_variant.asked += 1
-            of_variant.right += named[row.prompt] == row.predicted
+            of_variant.right += label == row.predicted
         for label, probability in row.probabilities.items():
             of_variant.probabilities[label] = of_variant.probabilities.get(label, 0.0) + probability
     return found
@@ -54,7 +53,7 @@ def write_answers(
     """Write a row for each variant: its settings, its images, and means over these.
 
     variants: of each its `name` and `settings`, as titles. Columns after the settings: images, agrees (0..1,
-    empty if no prompt names a label), confidence, and the mean probability of each label.
+    empty if no label is asked), confidence, and the mean probability of each label.
     """
 
     def cells(variant: Mapping) -> Iterator[str]:
@@ -131,7 +130,7 @@ def panels_along(
     seconds = [(places[v], sum(cost.seconds for cost in each) / len(each)) for v, each in known.items()]
     memory = [(places[v], max(cost.memory for cost in each)) for v, each in known.items()]
     panels = {
-        "Sees what the prompt names (share)": agrees,
+        "Sees what was asked (share)": agrees,
         "Confidence in what it sees (share)": sure,
         "Seconds an image": {"": seconds},
         "Memory in MB": {"": memory},

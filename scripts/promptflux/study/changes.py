@@ -8,7 +8,7 @@ from pathlib import Path
 
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
-from promptflux.generation.prompts import Prompt
+from promptflux.generation.prompts import BESIDE_IMAGES, Prompt
 from promptflux.study.variants import Grid, read_grid
 
 MOST_NAMES = 5
@@ -22,6 +22,7 @@ IMAGES_OF_VARIANTS = (
 CONSEQUENCES = {
     "prompts": "the prompts are compared below",
     "images": "the images that are new are preprocessed",
+    "image_labels": "what is right is counted again",
     "generator.images_per_prompt": "images that are new are made, all others are kept",
     "generator.prompts_per_job": "the batches differ; every image is kept, tensors and predictions are sorted anew",
     "generator": EVERY_IMAGE,
@@ -73,6 +74,10 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
             "changed: {its} images are made again",
         ),
         (
+            [name for name in both if now[name]["label"] != was[name]["label"]],
+            "labeled anew: what is right is counted again, and no image is made for that",
+        ),
+        (
             [name for name in was if name not in now],
             "gone: {its} images stay, and nothing shows them any more",
         ),
@@ -90,7 +95,7 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
 
 def _made_of(row: Mapping) -> dict:
     """What the images of a prompt are made of."""
-    return {column: value for column, value in row.items() if column != "template"}
+    return {column: value for column, value in row.items() if column not in BESIDE_IMAGES}
 
 
 def _variants(before: Grid, now: Grid) -> list[str]:

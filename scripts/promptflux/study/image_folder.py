@@ -24,7 +24,7 @@ def write_metadata(path: str | Path, config: Mapping[str, Any], prompts: Sequenc
 def metadata(config: Mapping[str, Any], prompts: Sequence[Prompt]) -> Iterator[dict[str, Any]]:
     """Of each image `file_name`, relative to its folder, what was asked for in words, its seed and its settings.
 
-    A setting that is null, as the model has it, is left out; one that is no text and no number is put in words.
+    With labels in the prompts table, `label`, too. A setting that is null, as the model has it, is left out; one that is no text and no number is put in words.
     """
     grid, base = read_grid(config), config["generator"]
     settings = {
@@ -35,6 +35,7 @@ def metadata(config: Mapping[str, Any], prompts: Sequence[Prompt]) -> Iterator[d
         }
         for name, variant in grid.variants.items()
     }
+    labeled = any(prompt.label is not None for prompt in prompts)
     for prompt in prompts:
         seed = base["seed"] if prompt.seed is None else prompt.seed
         for image in images_of_variants(prompt, base["images_per_prompt"], grid.variants):
@@ -46,6 +47,7 @@ def metadata(config: Mapping[str, Any], prompts: Sequence[Prompt]) -> Iterator[d
                 "name": name,
                 "number": k,
                 "template": prompt.template,
+                **({"label": prompt.label} if labeled else {}),
                 "variant": variant,
                 "image_seed": image_seed(seed, name, k),
                 **settings[variant],

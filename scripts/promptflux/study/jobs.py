@@ -149,6 +149,7 @@ def _figures(
         asked = {
             "code": code("confusion"),
             "labels": list(spec.labels),
+            "image_labels": study.images_of_label,
             "style": style,
             "rows": _digest(told),
         }
@@ -203,7 +204,6 @@ def _variants(study: Study, code: Callable[[str], str], style: Mapping[str, Any]
         ],
         "axes": axes,
         "style": style,
-        "rows": _digest(sorted(study.prompts, key=lambda prompt: prompt.name)),
     }
     yield Job("variants", asked)
 

@@ -20,7 +20,7 @@ from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text, whole
 from promptflux.generation.generator import Generator, hub_name, read_generator
 from promptflux.generation.init_images import init_image_problems
-from promptflux.generation.prompts import Prompt, image_names, images_of_variants, read_prompts
+from promptflux.generation.prompts import BESIDE_IMAGES, Prompt, image_names, images_of_variants, read_prompts
 from promptflux.generation.recipe import named
 from promptflux.images.inputs import InputSpec
 from promptflux.paths import HERE, Results
@@ -30,6 +30,7 @@ from promptflux.study.colormaps import colormap_schema
 from promptflux.study.config import CONFIG, find, overlay, read_config
 from promptflux.study.engines import engines_schema
 from promptflux.study.exports import exports_schema
+from promptflux.study.image_labels import read_image_labels
 from promptflux.study.own_images import SNAKEMAKE_VARIABLE, OwnImage, list_images
 from promptflux.study.variants import Grid, laid_over, read_grid, variants_schema
 
@@ -55,7 +56,7 @@ class Study:
     study without variants; none without prompts. `prompt_batches`: the prompts that are made together.
     `prompts_of`: batch -> its prompts (batches of generated images only); with variants a batch is that of
     one of them, `{variant}/{prompt batch}`. `image_batches`: batch -> its image names. `own_images`: image
-    name -> its file. `chosen`: the images that get figures of their own, in order. `layers`: classifier -> its layers
+    name -> its file. `image_labels`: the labels of those that have one, by image name. `chosen`: the images that get figures of their own, in order. `layers`: classifier -> its layers
     whose outputs for these images are kept and drawn. `reference`: the run to compare with, if any.
     """
 
@@ -65,6 +66,7 @@ class Study:
     grid: Grid
     generators: dict[str, Generator]
     own_images: dict[str, OwnImage]
+    image_labels: dict[str, str]
     prompt_batches: dict[str, list[Prompt]]
     prompts_of: dict[str, list[Prompt]]
     image_batches: dict[str, list[str]]
@@ -126,6 +128,14 @@ class Study:
         """The names of a prompt's images: `{name}_1`, `{name}_2`, ...; with variants the first of each, the second of each, ..."""
         return _images_of(prompt, self.generators)
 
+    @property
+    def images_of_label(self) -> dict[str, list[str]]:
+        """The user's own images that have a label, by it, both sorted."""
+        found: dict[str, list[str]] = {}
+        for image, label in sorted(self.image_labels.items(), key=lambda item: item[::-1]):
+            found.setdefault(label, []).append(image)
+        return found
+
     def source(self, image: str, results: Results = HERE) -> str:
         """The file of an image: a user's own, or one to be generated."""
         own = self.own_images.get(image)
@@ -180,7 +190,7 @@ class Study:
     def request_digest(self, batch: str) -> str:
         """A digest of all that a batch's images depend on; it changes when one of them would."""
         # A template that grows leaves the images of its combinations as they are.
-        rows = (dataclasses.replace(prompt, template=None) for prompt in self.prompts_of[batch])
+        rows = (dataclasses.replace(prompt, **BESIDE_IMAGES) for prompt in self.prompts_of[batch])
         asked = [named(dataclasses.asdict(row)) for row in rows]
         settings = named(self.generator_of(batch).settings())
         return sha256_of_text(json.dumps([settings, asked], ensure_ascii=False))[:16]
@@ -199,7 +209,13 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     if found:  # what is sound is looked at all the same, so that all mistakes are said at once
         wrong = SCHEMA.wrong(config)
         config = {key: config[key] for key in config if key not in wrong}
-        config = {"prompts": None, "images": None, "verify": None, "classifiers": []} | config
+        config = {
+            "prompts": None,
+            "images": None,
+            "image_labels": None,
+            "verify": None,
+            "classifiers": [],
+        } | config
         config = SCHEMA.typed(overlay(defaults, {"figures": {"images": "all"}} | config))
 
     def attempt(part: Callable, *arguments: Any, otherwise: Any) -> Any:
@@ -210,13 +226,20 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
             return otherwise
 
     prompts_path = attempt(_found, config, "prompts", "file", places, otherwise=None)
-    prompts = attempt(read_prompts, prompts_path, otherwise=[]) if prompts_path else []
+    classifiers = attempt(_classifiers, config, places, otherwise={})
+    labels = dict.fromkeys(label for spec in classifiers.values() for label in spec.labels)
+    prompts = attempt(read_prompts, prompts_path, labels, otherwise=[]) if prompts_path else []
     no_grid = read_grid({})
     grid = attempt(read_grid, config, otherwise=no_grid)
     generators = attempt(_generators, config, grid, places, otherwise={}) if prompts_path else {}
     reference = attempt(_reference, config, places, otherwise=None)
-    classifiers = attempt(_classifiers, config, places, otherwise={})
-    own_images = attempt(_own_images, config, places, otherwise=[])
+    own_images = attempt(_own_images, config, places, otherwise=None)
+    by_image_name = {image.name: image for image in own_images or []}
+    image_labels = (
+        attempt(read_image_labels, config["image_labels"], by_image_name, labels, places, otherwise={})
+        if own_images is not None
+        else {}
+    )
     if config["prompts"] is None and grid.axes:
         found.append("config.yaml: variants and axes are of images made from prompts, and prompts is null.")
     if grid.axes and (named_so := classifiers.get(SHEETS)):
@@ -258,7 +281,6 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
                 for prompt in members
                 for image in image_names(prompt, generator.images_per_prompt, variant)
             ]
-    by_image_name = {image.name: image for image in own_images}
     _check_image_names(images_of, by_image_name)
     return Study(
         config=config,
@@ -267,6 +289,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         grid=grid,
         generators=generators,
         own_images=by_image_name,
+        image_labels=image_labels,
         prompt_batches=prompt_batches,
         prompts_of=prompts_of,
         image_batches={**image_batches, **batches(by_image_name, OWN_IMAGES_PER_BATCH, "images")},

@@ -9,7 +9,7 @@ from promptflux.figures.text import one_line, text_width
 TITLE = "along an axis"
 CAPTION = (
     "A dot is a variant, and a line goes through the means of those that have the same value on this axis. "
-    "From left to right: how often the classifier sees the label that the prompt names, how sure it is of what "
+    "From left to right: how often the classifier sees the label that is asked, how sure it is of what "
     "it sees, the seconds that an image took, and the most memory that was held."
 )
 COLORS = ("#1f6f8b", "#b5443c", "#3f8f56", "#8a5fb0", "#c98a1b", "#66727f")  # again after six classifiers

@@ -1,47 +1,22 @@
 """What was asked against what was predicted."""
 
-import re
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from promptflux.figures.sheet import ACCENT, FAINT, INK, Sheet, Style, colored, head
 from promptflux.figures.text import one_line, text_width
+from promptflux.metrics.truth import NO_TRUTH, OWN_IMAGES
 
 TITLE = "asked against seen"
 CAPTION = (
-    "What was asked against what was seen. A row holds the images whose prompt names that label, a column "
+    "What was asked against what was seen. A row holds the images of which that label is asked, a column "
     "those predicted as it; on the framed cells both agree. The color is the share of the row."
 )
-NONE_NAMED = "(none named)"
-OWN_IMAGES = "(own images)"
 MOST_LABELS = 30  # drawn; the table has them all
 SHARE = LinearSegmentedColormap.from_list("share", ["white", ACCENT])
 CELL = 0.44  # inches
-
-
-def named_label(text: str, labels: Sequence[str]) -> str:
-    """The label that `text` names first, as a whole word or its simple plural; NONE_NAMED if none.
-
-    Of two labels that start at the same place, the longer one counts.
-    """
-    found = []
-    for label in labels:
-        match = whole_word(label).search(text)
-        if match:
-            found.append((match.start(), -len(match[0]), label))
-    return min(found)[2] if found else NONE_NAMED
-
-
-@cache
-def whole_word(label: str) -> re.Pattern:
-    """A pattern that finds a label or its plural: forest, forests; city, cities; beach, beaches."""
-    words = [re.escape(word) for word in re.split(r"[\s_-]+", label.strip()) if word]
-    last = words[-1] if words else r"(?!)"
-    plural = f"(?:{last}(?:e?s)?" + (f"|{last[:-1]}ies)" if last.endswith("y") else ")")
-    return re.compile(r"(?<!\w)" + r"[\s_-]+".join([*words[:-1], plural]) + r"(?!\w)", re.IGNORECASE)
 
 
 def draw(
@@ -49,10 +24,10 @@ def draw(
 ) -> Sheet:
     """The counts in cells, colored by their share of the row; where both agree they are framed.
 
-    matrix: whole numbers [rows, labels], a row for each asked label, NONE_NAMED or OWN_IMAGES.
+    matrix: whole numbers [rows, labels], a row for each asked label, and for each of NO_TRUTH.
     """
     columns, left_out = most_seen(matrix.sum(axis=0), [label in rows for label in labels])
-    lines, _ = most_seen(matrix.sum(axis=1), [name in (NONE_NAMED, OWN_IMAGES) for name in rows])
+    lines, _ = most_seen(matrix.sum(axis=1), [name in NO_TRUTH for name in rows])
     totals = matrix.sum(axis=1)
     shares = (matrix / totals[:, None])[np.ix_(lines, columns)]
     row_names = [f"{one_line(rows[line], 1.7, 8.5)}  ({totals[line]:,})" for line in lines]
@@ -63,9 +38,9 @@ def draw(
     width, height = CELL * len(columns), CELL * len(lines)
     top = head() + 0.1 + room_above
     sheet = Sheet(max(room_left + width + 1.6, 6.0), top + max(height, 1.2) + 0.3, style.dpi)
-    subtitle = "Images by the label that their prompt names (rows) and the predicted label (columns)"
+    subtitle = "Images by the label that is asked of them (rows) and the predicted label (columns)"
     if rows == [OWN_IMAGES]:
-        subtitle = "Images by the predicted label; the user's own come without a prompt"
+        subtitle = "Images by the predicted label; what the user's own show is not known"
     if left_out:
         subtitle += f"; {left_out} labels, hardly ever predicted, are left out"
     sheet.title(f"{classifier}: asked and predicted", subtitle)

@@ -1,0 +1,1 @@
+"""What an image shows, and how well the classifiers see it."""
