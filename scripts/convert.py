@@ -5,7 +5,7 @@ weights, net.safetensors.
     python scripts/convert.py trained_model.bson
 
 Its input and labels are those of the ONNX file, as far as it has them: edit mean, std and labels in what is written. Of
-a spec that names the file (`model: net.onnx`) they are kept:
+a spec that names the file (`model: net.onnx`, `model: trained_model.bson`) they are kept:
 
     python scripts/convert.py my_net.yaml edited.yaml
 """
@@ -27,6 +27,7 @@ from promptflux.classifiers.importers.flux_model import HWCN, WHCN
 from promptflux.classifiers.importers.onnx_graph import input_shape, read_network
 from promptflux.classifiers.importers.written import write_network
 from promptflux.classifiers.kind import Shape
+from promptflux.classifiers.models import read_model
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import Spec, load_spec, resolved_layers
 from promptflux.documents import read_text, read_yaml
@@ -53,9 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> Spec:
                 f"{plain(file)} is there already; name another file: convert.py {plain(source)} OTHER.yaml"
             )
     is_spec = source.suffix in (".yaml", ".yml")
-    model, output, said = _of_spec(source) if is_spec else _of_model(source, given)
-    shape = InputSpec.from_config(said["input"]).shape
-    network = read_flux_network(source, given) if given.is_flux else read_network(model, shape, output)
+    if is_spec:
+        spec, said = _of_spec(source)
+        network, shape = read_model(source, spec.weights, spec.input.shape), spec.input.shape
+        model, output = spec.weights_path, spec.weights.get("output")
+    else:
+        said = _of_model(source, given)
+        model, output, shape = source, given.output, InputSpec.from_config(said["input"]).shape
+        network = read_flux_network(source, given) if given.is_flux else read_network(model, shape, output)
     outputs = prod(resolved_layers(plain(model), network.spec_layers(), shape)[-1].shape)
     said.setdefault("labels", [f"label {number}" for number in range(1, outputs + 1)])
     spec = write_network(target, network, said)
@@ -65,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> Spec:
             f"The input is {said['input']} with values from 0 to 1, {len(spec.labels)} labels: {plain(source.name)} says "
             f"nothing of mean, std, fit and filter; write them into {plain(target.name)}."
         )
-    if given.is_flux:
-        told.append(ABOUT_AXES[given.axes])
+    if isinstance(network, FluxNetwork):
+        told.append(ABOUT_AXES[network.axes])
     else:
         told.append(compared(model, output, spec))
     note("\n".join(told))
@@ -85,7 +91,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Write a network of an ONNX file, or of a chain of Flux, as YAML that can be edited, and its weights.",
     )
     parser.add_argument(
-        "source", help="net.onnx, trained_model.bson or .jld2, or a spec with `model: net.onnx`"
+        "source", help="net.onnx, trained_model.bson or .jld2, or a spec with `model: FILE` of one"
     )
     parser.add_argument("target", nargs="?", help="the spec to write; net.yaml if it is not given")
     parser.add_argument(
@@ -129,8 +135,8 @@ def read_flux_network(path: Path, given: argparse.Namespace) -> FluxNetwork:
     return flux_network(path, given.axes, dict(text.rsplit("=", 1) for text in given.instead))
 
 
-def _of_spec(path: Path) -> tuple[Path, str | None, dict[str, Any]]:
-    """The model that a spec names, the output that it takes of it, and what else it says."""
+def _of_spec(path: Path) -> tuple[Spec, dict[str, Any]]:
+    """A spec that names a model, and what of it is kept."""
     spec = load_spec(path)
     if "model" not in spec.weights:
         raise StudyError(f"{plain(path)}: it names no `model`, so there is nothing to convert.")
@@ -138,18 +144,18 @@ def _of_spec(path: Path) -> tuple[Path, str | None, dict[str, Any]]:
     said = {key: value[key] for key in ("description", "input", "labels") if key in value}
     if spec.labels_file and spec.labels_file.stem != said["labels"]:
         said["labels"] = list(spec.labels)  # whose file need not be where the new spec is
-    return path.parent / spec.weights["model"], spec.weights.get("output"), said
+    return spec, said
 
 
-def _of_model(path: Path, given: argparse.Namespace) -> tuple[Path, str | None, dict[str, Any]]:
-    """The same of a model, as far as itself and the options say it."""
+def _of_model(path: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """What a spec says beside layers and weights, as far as a model and the options say it."""
     said: dict[str, Any] = {"description": f"Converted from {path.name}."}
     said["input"] = input_named(given.input) or input_of(
         path, image_shape(read_flux_network(path, given)) if given.is_flux else input_shape(path)
     )
     if given.labels:
         said["labels"] = read_text(given.labels, "file of labels", MOST_LABELS).splitlines()
-    return path, given.output, said
+    return said
 
 
 def input_named(name: str | None) -> str | dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Create the model file of a classifier: its network, resolved, and the weights that its spec names.
 
-The weights come from a weights file of this project, a seed, an ONNX model, or a PyTorch checkpoint, whose
-parameters are found by the spec's `rename`, or else by kind, shape and order.
+The weights come from a weights file of this project, a seed, an ONNX model, a file of Flux, or a PyTorch checkpoint,
+whose parameters are found by the spec's `rename`, or else by kind, shape and order.
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ def read_weights(path: str, spec: Spec) -> Weights:
         return load_weights(path, spec)
     if "checkpoint" in spec.weights:
         return from_checkpoint(path, spec)
-    network = read_model(spec.path, spec.weights["model"], spec.input.shape, spec.weights.get("output"))
+    network = read_model(spec.path, spec.weights, spec.input.shape)
     for sentence in network.notes:
         note(f"{spec.name}: {sentence}")
     weights = network.weights(spec.layers)

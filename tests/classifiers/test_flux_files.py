@@ -117,7 +117,7 @@ def test_an_anonymous_function_is_named_with_the_layer_to_write(tmp_path):
         converted("anonymous.bson", tmp_path)
     assert str(error.value).endswith(
         "model[3] is an anonymous function that calls size, reshape, written in train.jl:7, which is not run; "
-        "if it does what `flatten` does, say `--instead 'model[3]=flatten'`."
+        "if it does what `flatten` does, say `--instead 'model[3]=flatten'`, or in a spec `instead: {'model[3]': flatten}`."
     )
     assert not list(tmp_path.iterdir())
 
@@ -182,6 +182,22 @@ def test_the_docs_command_does_what_it_says(tmp_path, monkeypatch):
     held(imported(spec.path), "anonymous.bson")
 
 
+def test_the_docs_specs_do_what_they_say(tmp_path):
+    text = (WORKFLOW / "docs" / "networks.md").read_text().partition("\n## Flux\n")[2]
+    model, checkpoint = [part.partition("```")[0] for part in text.split("```yaml\n")[1:3]]
+    shutil.copy(CASES / "anonymous.bson", tmp_path / "trained_model.bson")
+    (tmp_path / "model.yaml").write_text(model.replace("gray28", "gray8"))
+    held(imported(tmp_path / "model.yaml"), "anonymous.bson")
+    shutil.copy(CASES / "anonymous.bson", tmp_path / "trained_state.jld2")
+    said = yaml.safe_load(checkpoint)
+    said["layers"][-1] = {"dense": 3}
+    said |= {"input": "gray8", "labels": ["cat", "dog", "other"]}
+    said["layers"][0]["conv"]["out"] = 4
+    said["layers"].append("softmax")
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump(said))
+    held(imported(tmp_path / "net.yaml"), "anonymous.bson")
+
+
 def test_where_several_sizes_fit_they_are_told(tmp_path):
     with pytest.raises(StudyError, match=r"square images of 8, 9 pixels.*--input gray8"):
         converted("anonymous.bson", tmp_path, "--instead", "model[3]=flatten")
@@ -202,3 +218,166 @@ def test_where_several_sizes_fit_they_are_told(tmp_path):
 def test_a_wrong_instead_is_told(options, said, tmp_path):
     with pytest.raises(StudyError, match=said):
         converted("anonymous.bson", tmp_path, *options)
+
+
+NORMS = [
+    {"conv": {"out": 8, "kernel": 3, "padding": 1}},
+    {"groupnorm": {"groups": 4, "activation": "relu"}},
+    {"layernorm": {"over": "all", "eps": 1e-10, "activation": "tanh"}},
+    {"affine": {"activation": "relu"}},
+    {"maxpool": 2},
+    {"groupnorm": {"groups": 2, "eps": 0.001, "affine": False}},
+    "flatten",
+    {"dense": 6},
+    {"layernorm": {"eps": 1e-10, "activation": "relu"}},
+    {"affine": {"bias": False}},
+    {"layernorm": {"eps": 1e-10, "affine": False}},
+    {"dense": 5},
+    "softmax",
+]
+INSTANCES = [
+    {"conv": {"out": 4, "kernel": 3, "padding": 1}},
+    {"groupnorm": {"groups": 4, "activation": "relu"}},
+    {"groupnorm": {"groups": 4, "affine": False}},
+    {"maxpool": 2},
+    "flatten",
+    {"dense": 5},
+    "softmax",
+]
+JOINS = [
+    {"conv": {"out": 4, "kernel": 3, "padding": 1}},
+    {"parallel": {"branches": [[{"conv": {"out": 2, "kernel": 3, "padding": 1}}], []]}},
+    {"residual": {"body": [{"conv": {"out": 6, "kernel": 1, "activation": "relu"}}, {"conv": {"out": 6, "kernel": 1}}], "activation": "relu"}},
+    {"scale": {"gate": ["globalmeanpool", {"conv": {"out": 6, "kernel": 1, "activation": "sigmoid"}}]}},
+    {"residual": {"body": [{"conv": {"out": 3, "kernel": 1}}], "shortcut": [{"conv": {"out": 3, "kernel": 1}}]}},
+    "globalmeanpool",
+    "flatten",
+    {"dense": 5},
+    "softmax",
+]  # fmt: skip
+SAYING = [
+    "--instead", "model[2].connection=concat",
+    "--instead", "model[3].connection=sum relu",
+    "--instead", "model[4].connection=scale",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "options"),
+    [("norms.bson", NORMS, []), ("instances.bson", INSTANCES, []), ("joins.bson", JOINS, SAYING)],
+)
+def test_normalizations_and_joins_are_converted(name, layers, options, tmp_path, capsys):
+    spec = converted(name, tmp_path, "--input", "rgb8x12", *options)
+    assert yaml.safe_load(spec.path.read_text())["layers"] == layers
+    held(imported(spec.path), name)
+    assert ("with ϵ as Flux has it from 0.15 on" in capsys.readouterr().err) == (layers is NORMS)
+
+
+@pytest.mark.parametrize("axes", ["whcn", "hwcn"])
+@pytest.mark.parametrize("name", ["norms.bson", "norms_state.bson", "joins.bson", "joins_state.bson"])
+def test_normalizations_and_joins_are_checkpoints(name, axes, tmp_path):
+    size, images = (8, 12), values_of(name)["x"]
+    if axes == "hwcn":
+        size, images = (12, 8), images.swapaxes(2, 3)
+    network = imported(
+        as_checkpoint(name, tmp_path, NORMS if "norms" in name else JOINS, size=size, axes=axes)
+    )
+    np.testing.assert_allclose(probabilities(network, images), values_of(name)["y"], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "layer", "said"),
+    [
+        ("norms.bson", 1, {"groupnorm": {"groups": 2, "activation": "relu"}}, "model[2] has the groups 4, and groupnorm1 2"),
+        ("norms.bson", 2, {"layernorm": {"over": "channels", "eps": 1e-10, "activation": "tanh"}}, "model[3] has weight 8×8×12"),
+        ("norms.bson", 5, {"groupnorm": {"groups": 4, "eps": 0.001, "affine": False}}, "and the spec relu, maxpool 2×2 2×2 0×0, groupnorm groups 4 eps 0.001 affine False"),
+        ("flux_0.16.9.bson", 0, {"conv": {"out": 6, "kernel": 3, "padding": 1, "activation": {"leaky_relu": {"slope": 0.3}}}}, "after model[1] the file has leaky_relu, and the spec leaky_relu slope 0.3"),
+        ("joins.bson", 1, {"parallel": {"branches": [[{"conv": {"out": 2, "kernel": 1}}], []]}}, "model[2].layers has weight 2×4×3×3"),
+    ],
+)  # fmt: skip
+def test_so_is_one_that_differs_in_a_setting(name, at, layer, said, tmp_path, layers):
+    whole = NORMS if "norms" in name else JOINS if "joins" in name else layers
+    spec = as_checkpoint(name, tmp_path, [*whole[:at], layer, *whole[at + 1 :]])
+    with pytest.raises(StudyError, match=re.escape(said)):
+        imported(spec)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "model[3].connection is the anonymous function #"),
+        ([], "say `--instead 'model[2].connection=concat'`"),
+        ([], "say `--instead 'model[3].connection=sum relu'`"),
+        ([], "say `--instead 'model[4].connection=scale'`"),
+        ([*SAYING[:4], "--instead", "model[4].connection=relu"], "relu does not join branches; concat, sum, scale do, and an activation may follow: `sum relu`."),
+        ([*SAYING[2:], "--instead", "model[2].connection=sum swish"], "sum swish does not join branches"),
+    ],
+)  # fmt: skip
+def test_a_function_that_joins_is_named_with_what_to_say(options, said, tmp_path):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        converted("joins.bson", tmp_path, *options)
+
+
+# A spec with such a file in place of layers and weights
+
+
+def with_model(name, folder, **said):
+    shutil.copy(CASES / name, folder / name)
+    value = {
+        "model": name,
+        "input": {"name": "small", "size": [8, 12], "channels": "rgb"},
+        "labels": [f"label {number}" for number in range(5)],
+        **said,
+    }
+    (folder / "net.yaml").write_text(yaml.safe_dump(value))
+    return folder / "net.yaml"
+
+
+JOINED = dict(option.split("=") for option in SAYING[1::2])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("flux_0.12.0.bson", {}), ("jld2_0.6.5.jld2", {}), ("joins.bson", {"instead": JOINED})],
+)
+def test_a_file_of_flux_is_a_model(name, said, tmp_path):
+    spec = with_model(name, tmp_path, **said)
+    held(imported(spec), name)
+    converted_spec = convert([str(spec), str(tmp_path / "edited.yaml")])
+    assert converted_spec.layers == load_spec(spec).layers
+    held(imported(converted_spec.path), name)
+
+
+def test_a_model_of_height_before_width_is_turned(tmp_path):
+    size = {"name": "small", "size": [12, 8], "channels": "rgb"}
+    network = imported(with_model("flux_0.16.9.bson", tmp_path, axes="hwcn", input=size))
+    values = values_of("flux_0.16.9.bson")
+    np.testing.assert_allclose(probabilities(network, values["x"].swapaxes(2, 3)), values["y"], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "told"),
+    [
+        ("joins.bson", {}, "or in a spec `instead: {'model[3].connection': sum relu}`."),
+        ("flux_0.16.9.bson", {"instead": {"model[3]": "flatten"}}, "model[3] is no function of the user's own; it has none."),
+        ("flux_0.16.9.bson", {"instead": ["flatten"]}, "instead is ['flatten']; it must be a mapping of functions of your own"),
+        ("flux_0.16.9.bson", {"axes": "chw"}, "axes is 'chw'; it must be whcn or hwcn"),
+        ("flux_0.16.9.bson", {"output": "y"}, "output is given, which a file of Flux has not."),
+        ("flux_0.16.9.bson", {"model": "net.onnx", "axes": "hwcn"}, "axes is given, which an .onnx file has not."),
+        ("flux_0.16.9.bson", {"input": "rgb20"}, "and for images of 3×20×20 it would have "),
+        ("flux_0.16.9.bson", {"layers": ["relu"]}, "model and layers are both given"),
+        ("norms_state.bson", {}, "this is the state of a model, which has its weights and not its functions; write a spec"),
+        ("norms.bson", {"input": {"name": "small", "size": [12, 8], "channels": "rgb"}}, "has weight 8×8×12, bias 8×8×12, and for images of 3×12×8 it would have weight 8×12×8, bias 8×12×8."),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_spec_with_a_model_is_a_sentence(name, said, told, tmp_path):
+    (tmp_path / "net.onnx").touch()
+    with pytest.raises(StudyError, match=re.escape(told)):
+        load_spec(with_model(name, tmp_path, **said))
+
+
+def test_without_a_model_what_is_said_of_one_is_refused(tmp_path):
+    spec = as_checkpoint("norms.bson", tmp_path, NORMS)
+    spec.write_text(spec.read_text() + "axes: hwcn\n")
+    with pytest.raises(StudyError, match="axes is given, which only a model has"):
+        load_spec(spec)

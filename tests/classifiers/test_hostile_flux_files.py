@@ -67,7 +67,6 @@ def doubled(levels):
         ({"model": chain(made("Flux.Dense", numbers(np.eye(3)), False))}, "model[1] is a Dense of 2 fields, which none of Flux 0.12 to 0.16 is."),
         ({"model": chain(conv(function("NNlib.relu"), KERNEL, False, several(1, 1), several(0, 0, 0, "x"), several(1, 1), 1))}, "model[1] is not of images: its padding is no pair of numbers."),
         ({"model": chain(conv(function("NNlib.relu"), numbers(np.ones((3, 1, 2))), False, several(1), several(0, 0), several(1), 1))}, "model[1] convolves over 1 dimensions, and images have 2."),
-        ({"model": chain(made("Flux.SkipConnection", EYE, function("Main.hcat")))}, "model[1] joins its branches by hcat; known are +"),
         ({"model": chain(made("Flux.BatchNorm", function("NNlib.relu"), None, None, None, None, 1e-5, 0.1, False, False, None, 3))}, "model[1] has no mean and variance"),
         ({"model": {"tag": "execute", "data": []}}, "the tag 'execute', which BSON.jl does not write"),
         ({"model": {"tag": "ref", "path": ["Base", "run"]}}, "only model (JuliaType)"),

@@ -76,7 +76,7 @@ def test_a_spec_with_a_model_is_as_one_with_its_layers(net, tmp_path):
     ("changes", "said"),
     [
         ({"model": "other.onnx"}, ["model is 'other.onnx'", "there is no file"]),
-        ({"model": "net.pb"}, ["model is 'net.pb'; it must be the path of an .onnx file"]),
+        ({"model": "net.pb"}, ["model is 'net.pb'; it must be the path of an .onnx, .bson or .jld2 file"]),
         ({"model": 3}, ["model is 3"]),
         ({"layers": ["flatten"]}, ["model and layers are both given"]),
         ({"weights": {"seed": 1}}, ["model and weights are both given"]),

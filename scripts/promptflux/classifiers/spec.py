@@ -14,7 +14,7 @@ from promptflux.classifiers.description import Description
 from promptflux.classifiers.kind import MOST_DEEP, Block, Kind, Layer, Shape, shape_text
 from promptflux.classifiers.kinds import KINDS, given_shape, layer_schemas, required
 from promptflux.classifiers.labels import with_labels
-from promptflux.classifiers.models import read_model
+from promptflux.classifiers.models import OF_MODEL, read_model
 from promptflux.documents import read_yaml
 from promptflux.errors import StudyError, listed, plain, shown
 from promptflux.images.inputs import InputSpec
@@ -30,7 +30,7 @@ SCHEMA = Schema("classifier", layer_schemas())
 class Spec(Description):
     """A classifier spec, read and checked.
 
-    about: a sentence. weights: the mapping of the file, or {model} with the ONNX file that layers and weights come from.
+    about: a sentence. weights: the mapping of the file, or {model} with the file that layers and weights come from.
     architecture: the file that its layers come from, if it is another. labels_file: the file with the labels, if they
     are in one. modules: of a layer, by its name, the names that its module may have in a checkpoint. beside: the files
     beside the model that hold its weights.
@@ -152,22 +152,21 @@ def _with_architecture(path: Path, value: Mapping) -> tuple[Mapping, Path | None
 
 
 def _with_model(path: Path, value: Mapping) -> tuple[Mapping, Path | None, tuple[Path, ...]]:
-    """A spec with the layers of the ONNX file that it names; that file, if it names one, and the files beside it."""
+    """A spec with the layers of the model that it names; the model's file, if it names one, and the files beside it."""
+    own = (*OF_MODEL[False], *OF_MODEL[True])
     if not isinstance(value.get("model"), str):
-        if "output" in value and "model" not in value:
-            raise StudyError(f"{plain(path)}: output is given, which only a model has.")
+        if "model" not in value and (alone := [key for key in own if key in value]):
+            raise StudyError(f"{plain(path)}: {' and '.join(alone)} is given, which only a model has.")
         return value, None, ()
     if twice := [key for key in ("architecture", "layers", "weights") if key in value]:
         raise StudyError(
             f"{plain(path)}: model and {' and '.join(twice)} are both given; a model has its layers and its weights."
         )
-    source = {key: value[key] for key in ("model", "output") if key in value}
+    source = {key: value[key] for key in ("model", *own) if key in value}
     filled = {**value, "layers": ["relu"], "weights": source}
     if found := _problems({**filled, "weights": {}}, plain(path)):
         raise StudyError(*found)
-    network = read_model(
-        path, value["model"], InputSpec.from_config(value["input"]).shape, value.get("output")
-    )
+    network = read_model(path, source, InputSpec.from_config(value["input"]).shape)
     file = path.parent / value["model"]
     filled["layers"] = network.spec_layers()
     return filled, file, tuple(map(Path, network.files[1:]))

@@ -11,11 +11,20 @@ import numpy as np
 
 from promptflux.classifiers.importers.bson import is_bson, read_bson
 from promptflux.classifiers.importers.entries import Entry, Network
-from promptflux.classifiers.importers.flux_model import BLOCK, HWCN, UNKNOWN, WHCN, FluxModel, model_of
+from promptflux.classifiers.importers.flux_model import (
+    BLOCK,
+    HWCN,
+    JOIN,
+    UNKNOWN,
+    WHCN,
+    FluxModel,
+    joined,
+    model_of,
+)
 from promptflux.classifiers.importers.jld2 import is_jld2, read_jld2
 from promptflux.classifiers.importers.julia_values import Misfit
 from promptflux.classifiers.kind import Layer, Shape, shape_text
-from promptflux.classifiers.kinds import ACTIVATIONS
+from promptflux.classifiers.kinds import ACTIVATIONS, KINDS
 from promptflux.classifiers.spec import Spec, resolved_layers
 from promptflux.classifiers.weights import Weights, check_weights
 from promptflux.errors import StudyError, listed, plain, reason
@@ -27,6 +36,7 @@ WITHOUT_EFFECT = ("dropout", "identity", "flatten", "softmax")
 MOST_SIDE = 512  # of images, in pixels, when their size is looked for
 # What a function that a user wrote can stand for.
 INSTEAD = ("flatten", "globalmeanpool", "globalmaxpool", "identity", "softmax", *ACTIVATIONS)
+JOINS = ("concat", "sum", "scale")
 
 
 def is_flux_file(path: str | Path) -> bool:
@@ -56,12 +66,12 @@ def read_flux(path: str | Path, axes: str = WHCN) -> FluxModel:
 # Its network ---------------------------------------------------------------------------------
 
 
-def flux_network(path: str | Path, axes: str = WHCN, instead: Mapping[str, str] | None = None) -> Network:
+def flux_network(path: str | Path, axes: str = WHCN, instead: Mapping[str, str] | None = None) -> FluxNetwork:
     """The network of a whole chain, with its weights; see `turned`, if `axes` are HWCN.
 
     instead: the layers that stand in the place of functions whose code would have to be run, such as
-    {"model[3]": "flatten"}. Raises StudyError with a sentence for each such function without one, and for a state, which
-    has no names of functions.
+    {"model[3]": "flatten"}, or how such a function joins branches, {"model[4].connection": "sum relu"}. Raises StudyError
+    with a sentence for each such function without one, and for a state, which has no names of functions.
     """
     model, instead = read_flux(path, axes), dict(instead or {})
     where = model.where
@@ -74,7 +84,7 @@ def flux_network(path: str | Path, axes: str = WHCN, instead: Mapping[str, str] 
     places = [place for place, _, _ in model.unknown]
     problems = [
         f"{where}: {place} is {what}, which is not run; if it does what `{layer or 'relu'}` does, say "
-        f"`--instead '{place}={layer or 'relu'}'`."
+        f"`--instead '{place}={layer or 'relu'}'`, or in a spec `instead: {{'{place}': {layer or 'relu'}}}`."
         for place, what, layer in model.unknown
         if place not in instead
     ]
@@ -82,32 +92,58 @@ def flux_network(path: str | Path, axes: str = WHCN, instead: Mapping[str, str] 
         if place not in places:
             known = f"such are {listed(places)}" if places else "it has none"
             problems.append(f"{where}: {plain(place)} is no function of the user's own; {known}.")
-        if layer not in INSTEAD:
+        if place.endswith(JOIN):
+            join, *after = layer.split() or [""]
+            if join not in JOINS or len(after) > 1 or not set(after) <= set(ACTIVATIONS):
+                problems.append(
+                    f"{plain(layer)} does not join branches; {', '.join(JOINS)} do, and an activation may follow: `sum relu`."
+                )
+        elif layer not in INSTEAD:
             problems.append(
                 f"{plain(layer)} cannot stand in the place of a function; {', '.join(INSTEAD)} can."
             )
     if problems:
         raise StudyError(*problems)
-    return FluxNetwork(
-        _replaced(model.layers, instead), (str(path),), tuple(model.notes), axes, tuple(model.of_vectors)
-    )
+    try:
+        layers = _replaced(model.layers, instead)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
+    return FluxNetwork(layers, (str(path),), tuple(model.notes), axes, tuple(model.of_dims))
 
 
 @dataclass(frozen=True)
 class FluxNetwork(Network):
-    """A network of a file of Flux. axes, of_vectors: as in `model_of`."""
+    """A network of a file of Flux. axes: as in `model_of`. of_dims: as in `FluxModel`."""
 
     axes: str = WHCN
-    of_vectors: tuple[Entry, ...] = ()
+    of_dims: tuple[tuple[Entry, int, str], ...] = ()
 
     def weights(self, layers: Sequence[Layer]) -> Weights:
-        walked = [inner for layer in layers for inner in layer.walk()]
-        own = [inner for entry in self.layers for inner in entry.walk()]
-        check_vectors(self.of_vectors, zip(own, walked, strict=True), plain(self.files[0]))
+        check_dims(self.of_dims, self.pairs(layers), plain(self.files[0]))
         arrays = {
             name: np.ascontiguousarray(array, np.float32) for name, array in super().weights(layers).items()
         }
         return turned(arrays, layers) if self.axes == HWCN else arrays
+
+    def pairs(self, layers: Sequence[Layer]) -> list[tuple[Entry, Layer]]:
+        """Each of its layers, and the layer of a spec that it is."""
+        own = [inner for entry in self.layers for inner in entry.walk()]
+        return list(zip(own, [inner for layer in layers for inner in layer.walk()], strict=True))
+
+    def check(self, shape: Shape) -> None:
+        """Raise StudyError, with a sentence for each layer that has other weights than images of `shape`, (C, H, W), need."""
+        where = plain(self.files[0])
+        pairs = self.pairs(resolved_layers(where, self.spec_layers(), shape))
+        check_dims(self.of_dims, pairs, where)
+        problems = [
+            f"{where}: {entry.said} has {_shapes(own)}, and for images of {shape_text(shape)} it would have "
+            f"{_shapes(layer.parameters)}."
+            for entry, layer in pairs
+            if (own := {name: array.shape for name, array in entry.parameters.items()})
+            != dict(layer.parameters)
+        ]
+        if problems:
+            raise StudyError(*problems[:8])
 
 
 def image_shape(network: FluxNetwork) -> Shape:
@@ -137,23 +173,20 @@ def image_shape(network: FluxNetwork) -> Shape:
 
 def _fits(network: FluxNetwork, shape: Shape) -> bool:
     try:
-        layers = resolved_layers("", network.spec_layers(), shape)
+        network.check(shape)
     except StudyError:
         return False
-    wanted = [layer.parameters for top in layers for layer in top.walk()]
-    own = [
-        {name: array.shape for name, array in entry.parameters.items()}
-        for top in network.layers
-        for entry in top.walk()
-    ]
-    return [dict(shapes) for shapes in wanted] == own
+    return True
 
 
 def _replaced(entries: Iterable[Entry], instead: Mapping[str, str]) -> list[Entry]:
     found = []
     for entry in entries:
         entry.branches = [_replaced(branch, instead) for branch in entry.branches]
-        if entry.kind != UNKNOWN:
+        if entry.kind == BLOCK:
+            join, *after = instead[entry.said + JOIN].split()
+            found += joined(entry.branches, join, "".join(after), entry.said)
+        elif entry.kind != UNKNOWN:
             found.append(entry)
         elif (kind := instead[entry.said]) != "identity":
             found.append(Entry(kind, said=entry.said))
@@ -180,7 +213,7 @@ def flux_weights(path: str, spec: Spec) -> Weights:
     for sentence in model.notes:
         note(f"{spec.name}: {sentence}")
     pairs = _pairs(model, spec)
-    check_vectors(model.of_vectors, pairs, model.where)
+    check_dims(model.of_dims, pairs, model.where)
     weights = {
         f"{layer.name}/{name}": np.ascontiguousarray(entry.parameters[name], dtype=np.float32)
         for entry, layer in pairs
@@ -255,21 +288,38 @@ def _steps_of_entry(entry: Entry) -> list[str]:
 
 
 def _steps_of_layer(layer: Layer) -> list[str]:
-    own = [] if layer.parameters or layer.branches else [_step(layer.kind, layer.settings)]
-    return [step for step in (*own, layer.activation) if step not in WITHOUT_EFFECT]
+    own = [] if layer.parameters or layer.branches else [_step(layer.kind, _of_shape(layer))]
+    activation = _step(layer.activation, layer.activation_settings)
+    return [step for step in (*own, activation) if step not in WITHOUT_EFFECT]
+
+
+def _of_shape(layer: Layer) -> Mapping[str, Any]:
+    """Its settings, without what makes no difference for a vector."""
+    if layer.kind == "layernorm" and len(layer.in_shape) == 1:
+        return {**layer.settings, "over": "channels"}
+    return layer.settings
 
 
 def _step(kind: str, settings: Mapping[str, Any]) -> str:
-    """A layer without parameters, as text: pooling with its window."""
-    if "kernel" not in settings:
+    """A layer without parameters, as text: pooling with its window, another with the settings that are not the defaults."""
+    if "kernel" in settings:
+        window = ("kernel", "stride", "padding")
+        return f"{kind} {' '.join(shape_text(settings[key]) for key in window if key in settings)}"
+    if kind in WITHOUT_EFFECT or kind not in KINDS:
         return kind
-    window = ("kernel", "stride", "padding")
-    return f"{kind} {' '.join(shape_text(settings[key]) for key in window if key in settings)}"
+    said = [
+        f"{key} {_text(settings[key])}"
+        for key in KINDS[kind].schema
+        if key in settings and not _same(settings[key], KINDS[kind].defaults.get(key))
+    ]
+    return " ".join([kind, *said])
 
 
 def _misfit(entry: Entry, layer: Layer) -> list[str]:
     """In what a layer of the file is another one than that of the spec, as half sentences."""
     if entry.branches and layer.branches:
+        while len(entry.branches) > len(layer.branches) and not entry.branches[-1]:
+            entry.branches = entry.branches[:-1]  # of a scale: what comes in
         if len(entry.branches) > len(layer.branches):
             return [
                 f"{entry.said} has {len(entry.branches)} branches, and {layer.name} {len(layer.branches)}"
@@ -288,23 +338,24 @@ def _misfit(entry: Entry, layer: Layer) -> list[str]:
         return [
             f"{entry.said} has {_shapes(theirs)}, and {layer.name} wants {_shapes(layer.parameters)}{bias}"
         ]
+    settings = _of_shape(layer)
     return [
-        f"{entry.said} has the {key} {_text(value)}, and {layer.name} {_text(layer.settings[key])}"
+        f"{entry.said} has the {key} {_text(value)}, and {layer.name} {_text(settings[key])}"
         for key, value in entry.settings.items()
-        if key in layer.settings
-        and key not in ("bias", "activation", "affine")
-        and not _same(value, layer.settings[key])
+        if key in settings and key not in ("bias", "activation", "affine") and not _same(value, settings[key])
     ]
 
 
 def _same(theirs: Any, ours: Any) -> bool:
-    if isinstance(ours, float) or isinstance(theirs, float):
+    if isinstance(ours, float) and isinstance(theirs, float):
         return np.float32(theirs) == np.float32(ours)
     return theirs == ours
 
 
 def _text(value: Any) -> str:
-    return shape_text(value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return shape_text(value)
+    return str(np.float32(value)) if isinstance(value, float) else str(value)
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -324,14 +375,17 @@ def _layer_said(layer: Layer) -> str:
 # What follows from the shapes ------------------------------------------------------------------
 
 
-def check_vectors(entries: Iterable[Entry], pairs: Iterable[tuple[Entry, Layer]], where: str) -> None:
-    """Raise StudyError if a block of `entries`, which joins by `vcat`, takes maps; pairs: entries and their layers."""
+def check_dims(
+    of_dims: Iterable[tuple[Entry, int, str]], pairs: Iterable[tuple[Entry, Layer]], where: str
+) -> None:
+    """Raise StudyError if one of these entries takes an image of other dimensions; pairs: entries and their layers."""
     layers = {id(entry): layer for entry, layer in pairs}
     problems = [
-        f"{where}: {entry.said} joins maps by vcat, which sets them side by side along their width, and no layer of a "
-        f"spec does."
-        for entry in entries
-        if id(entry) in layers and len(layers[id(entry)].in_shape) != 1
+        f"{where}: {entry.said} {what}, and no layer of a spec does."
+        if dims == 1
+        else f"{where}: {entry.said} is for maps, and {layers[id(entry)].name} gets a vector."
+        for entry, dims, what in of_dims
+        if id(entry) in layers and len(layers[id(entry)].in_shape) != dims
     ]
     if problems:
         raise StudyError(*problems)
@@ -341,11 +395,16 @@ def turned(weights: Mapping[str, np.ndarray], layers: Iterable[Layer]) -> Weight
     """The weights of a network that took its images as (height, width, channels, N), for one that takes [N, C, H, W].
 
     Its kernels are turned already. What lies behind a flatten has the height running fastest there, and the width here.
+    Raises StudyError for groups of such values, which are others here.
     """
     found, shape = dict(weights), None
     for layer in (inner for top in layers for inner in top.walk()):
         if layer.kind == "flatten" and len(layer.in_shape) == 3:
             shape = layer.in_shape
+        elif shape and layer.kind == "groupnorm":
+            raise StudyError(
+                f"{layer.name} has groups of pixels behind a flatten, which are others with `axes: hwcn`."
+            )
         elif shape and layer.parameters and len(layer.in_shape) == 1:
             channels, height, width = shape
             order = (

@@ -20,6 +20,7 @@ from promptflux.errors import StudyError, plain
 
 MOST_LAYERS = 10_000
 UNKNOWN, BLOCK = "", "block"
+JOIN = ".connection"  # the place of a block's joining function, behind that of the block
 
 WHCN, HWCN = (
     "whcn",
@@ -32,9 +33,10 @@ CONV: list[tuple[str, ...]] = [
     ("σ", "weight", "bias", "stride", "pad", "dilation", "groups"),
     ("σ", "weight", "bias", "stride", "pad", "dilation"),  # 0.12.0
 ]
-NORM: list[tuple[str, ...]] = [
-    ("λ", "β", "γ", "μ", "σ²", "ϵ", "momentum", "affine", "track_stats", "active", "chs")
-]
+NORM = ("λ", "β", "γ", "μ", "σ²", "ϵ", "momentum", "affine", "track_stats", "active")
+NORMS: list[tuple[str, ...]] = [(*NORM, "chs"), ("chs", *NORM)]  # the second in 0.12.0
+GROUP_NORMS: list[tuple[str, ...]] = [("G", *NORM, "chs"), ("chs", "G", *NORM)]
+SCALES: list[tuple[str, ...]] = [("scale", "bias", "σ"), ("α", "β")]  # 0.12 has the second
 FIELDS: dict[str, list[tuple[str, ...]]] = {
     "Chain": [("layers",)],
     "SkipConnection": [("layers", "connection")],
@@ -43,7 +45,12 @@ FIELDS: dict[str, list[tuple[str, ...]]] = {
     "DepthwiseConv": CONV[1:],
     "CrossCor": CONV[1:],
     "Dense": [("weight", "bias", "σ")],
-    "BatchNorm": NORM,
+    "BatchNorm": NORMS,
+    "InstanceNorm": NORMS,
+    "GroupNorm": GROUP_NORMS,
+    "LayerNorm": [("λ", "diag", "ϵ", "size", "affine")],
+    "Scale": SCALES,
+    "Diagonal": SCALES,
     "MaxPool": [("k", "pad", "stride")],
     "MeanPool": [("k", "pad", "stride")],
     "AdaptiveMaxPool": [("out",)],
@@ -62,6 +69,10 @@ TYPE_OF = {
     "CrossCor": {"σ": 2, "bias": 4},
     "Dense": {"σ": 0, "bias": 2},
     "BatchNorm": {"λ": 0, "β": 1, "γ": 1, "μ": 3, "σ²": 3},
+    "InstanceNorm": {"λ": 0, "β": 1, "γ": 1, "μ": 3, "σ²": 3},
+    "GroupNorm": {"λ": 0, "β": 1, "γ": 1, "μ": 3, "σ²": 3},  # of 0.14 and newer nothing stands at 3
+    "LayerNorm": {"λ": 0, "diag": 1},
+    "Scale": {"σ": 0, "bias": 2},
 }
 
 # Functions of Flux and what it brings, by their names there.
@@ -85,7 +96,8 @@ ACTIVATIONS = {
 }
 TANH_GELU = ("gelu", "gelu_tanh")  # NNlib's gelu is the approximation by tanh
 MODULES = ("NNlib", "Flux", "MLUtils", "Base", "Statistics")
-JOINS = {"+": "sum", "vcat": "vectors", "cat_channels": "concat"}
+JOINS = {"+": "sum", "*": "scale", "vcat": "vectors", "cat_channels": "concat"}
+IDENTITY = Struct(JuliaType("Base.#identity"))
 FLATTENING = {"reshape", "flatten", "vec", "dropdims"}
 
 
@@ -95,15 +107,16 @@ class FluxModel:
 
     layers: its chain. One of which only its place is known is of the kind UNKNOWN; BLOCK is one whose branches are known,
     and not how they are joined. notes: what is computed otherwise or rounded. whole: whether it is a chain, and no
-    state. of_vectors: blocks that only vectors can go into. unknown: of each UNKNOWN its place, what it is, and the layer
-    that may stand there, or "".
+    state. of_dims: entries that are what they are for an image of so many dimensions alone, 1 or 3, and what they do with
+    others. unknown: of each UNKNOWN its place, what it is, and the layer that may stand there, or ""; of each BLOCK whose
+    joining function is not known the same, its place ending in JOIN.
     """
 
     where: str
     layers: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     whole: bool = True
-    of_vectors: list[Entry] = field(default_factory=list)
+    of_dims: list[tuple[Entry, int, str]] = field(default_factory=list)
     unknown: list[tuple[str, str, str]] = field(default_factory=list)
 
     def walk(self) -> Iterator[Entry]:
@@ -206,8 +219,9 @@ class _Reading:
         name = value.type.own_name
         if isinstance(value.fields, tuple):
             for names in FIELDS[name]:
-                if len(names) == len(value.fields):
-                    return dict(zip(names, value.fields, strict=True))
+                found = dict(zip(names, value.fields, strict=False))
+                if len(names) == len(value.fields) and not isinstance(found.get("λ"), (int, np.ndarray)):
+                    return found
             raise _Unsupported(
                 f"is a {name} of {len(value.fields)} fields, which none of Flux 0.12 to 0.16 is"
             )
@@ -239,7 +253,7 @@ class _Reading:
                 "",
             )
         )
-        if kind in ("Chain", "Conv", "CrossCor", "Dense", "BatchNorm"):
+        if kind in ("Chain", "Conv", "CrossCor", "Dense", "BatchNorm", "GroupNorm", "LayerNorm", "Scale"):
             return self.of_fields(kind, state, place)
         if names == {"layers", "connection"}:
             return self.state_block(state, place)
@@ -258,7 +272,7 @@ class _Reading:
             self.layer(branch, f"{place}.layers{'' if len(branches) == 1 else f'[{number}]'}")
             for number, branch in enumerate(branches, start=1)
         ]
-        return [Entry(BLOCK, branches=entries, said=place)]
+        return [Entry(BLOCK, {"activation": UNKNOWN}, branches=entries, said=place)]
 
     # Functions -----------------------------------------------------------------------------
 
@@ -350,6 +364,16 @@ class _Reading:
                 return self.activated("dense", settings, parameters | bias, fields["σ"], place)
             case "BatchNorm":
                 return self.batchnorm(fields, place)
+            case "InstanceNorm" if not isinstance(fields.get("μ"), np.ndarray):
+                return self.groupnorm(fields, fields["chs"], place)
+            case "InstanceNorm":  # with the mean and variance that training left
+                return self.batchnorm(fields, place)
+            case "GroupNorm":
+                return self.groupnorm(fields, fields["G"], place)
+            case "LayerNorm":
+                return self.layernorm(fields, place)
+            case "Scale" | "Diagonal":
+                return self.scale(fields, place)
             case "MaxPool" | "MeanPool":
                 window: dict[str, Any] = {
                     "kernel": self.pair(fields["k"]),
@@ -390,24 +414,19 @@ class _Reading:
         return layers
 
     def block(self, branches: list[list[Entry]], connection: object, place: str) -> list[Entry]:
-        name = self.name_of(connection)
-        if name == "*" and len(branches) == 2 and not all(branches):
-            return [Entry("scale", branches=[branches[0] or branches[1]], said=place)]
-        join = JOINS.get(name or "")
+        join = JOINS.get(self.name_of(connection) or "")
+        if join == "scale" and (len(branches) != 2 or all(branches)):
+            join = None
         if join is None:
-            raise _Unsupported(
-                f"joins its branches by {_function_said(connection)}; known are +, vcat of vectors and * of a branch and "
-                f"what comes in. Where it sets channels side by side, write `parallel` into a spec, and save `Flux.state(model)`"
+            what, instead = _joining(connection)
+            self.model.unknown.append((place + JOIN, what, instead))
+            return [Entry(BLOCK, {"activation": UNKNOWN}, branches=branches, said=place)]
+        entries = joined(branches, "concat" if join == "vectors" else join, "", place)
+        if join == "vectors":
+            self.model.of_dims.append(
+                (entries[0], 1, "joins maps by vcat, which sets them side by side along their width")
             )
-        if join == "sum" and len(branches) == 2:
-            body, shortcut = branches if branches[0] else branches[::-1]
-            if body:
-                return [Entry("residual", branches=[body, shortcut], said=place)]
-        settings = {"join": "sum" if join == "sum" else "concat"}
-        entry = Entry("parallel", settings, branches=branches, said=place)
-        if join == "vectors":  # of maps it would set them side by side along their width
-            self.model.of_vectors.append(entry)
-        return [entry]
+        return entries
 
     def conv(self, name: str, fields: Mapping[str, Any], place: str) -> list[Entry]:
         weight = self.numbers(fields["weight"], None, place)
@@ -436,15 +455,84 @@ class _Reading:
     def batchnorm(self, fields: Mapping[str, Any], place: str) -> list[Entry]:
         mean, variance = fields["μ"], fields["σ²"]
         if not isinstance(mean, np.ndarray) or not isinstance(variance, np.ndarray):
+            other = "" if self.model.whole else "; if it is an InstanceNorm, save the model itself"
             raise _Unsupported(
-                "has no mean and variance (track_stats=false), so what it gives depends on the batch"
+                f"has no mean and variance (track_stats=false), so what it gives depends on the batch{other}"
             )
-        affine = isinstance(fields["γ"], np.ndarray) and isinstance(fields["β"], np.ndarray)
-        parameters = {"weight": fields["γ"], "bias": fields["β"]} if affine else {}
-        parameters |= {"running_mean": mean, "running_var": variance}
-        settings = {"eps": self.shortest(fields["ϵ"]), "affine": affine}
-        values = {name: self.numbers(value, 1, place) for name, value in parameters.items()}
-        return self.activated("batchnorm", settings, values, fields["λ"], place)
+        parameters = self.affine(fields, place)
+        settings = {"eps": self.shortest(fields["ϵ"]), "affine": bool(parameters)}
+        parameters |= {
+            "running_mean": self.numbers(mean, 1, place),
+            "running_var": self.numbers(variance, 1, place),
+        }
+        return self.activated("batchnorm", settings, parameters, fields["λ"], place)
+
+    def affine(self, fields: Mapping[str, Any], place: str) -> dict[str, np.ndarray]:
+        """γ and β of a normalization, if it has them."""
+        both = {"weight": fields["γ"], "bias": fields["β"]}
+        if not all(isinstance(value, np.ndarray) for value in both.values()):
+            return {}
+        return {name: self.numbers(value, 1, place) for name, value in both.items()}
+
+    def groupnorm(self, fields: Mapping[str, Any], groups: object, place: str) -> list[Entry]:
+        if isinstance(fields.get("μ"), np.ndarray):
+            raise _Unsupported("keeps a mean and variance of groups (track_stats=true), which no layer does")
+        if not isinstance(groups, int) or groups < 1:
+            raise _Unsupported("has no number of groups")
+        parameters = self.affine(fields, place)
+        settings = {"groups": groups, "eps": self.shortest(fields["ϵ"]), "affine": bool(parameters)}
+        return self.activated("groupnorm", settings, parameters, fields["λ"], place)
+
+    def layernorm(self, fields: Mapping[str, Any], place: str) -> list[Entry]:
+        """Over all values of an image, as many as its size has dimensions; ϵ is added to the deviation, not to its square."""
+        size = fields["size"]
+        if not isinstance(size, tuple) or len(size) not in (1, 3):
+            raise _Unsupported(
+                f"normalizes over the first dimensions of maps, {_text(size)}, which no layer of a spec does; over all it has "
+                f"the size (width, height, channels)"
+            )
+        parameters = {}
+        if fields["affine"] is True:
+            diag = fields["diag"]
+            if isinstance(diag, Struct) and diag.type.own_name in ("Scale", "Diagonal"):
+                diag = self.fields(diag)
+            if not isinstance(diag, Mapping):
+                raise _Unsupported("has no factors, although it is affine")
+            names = ("scale", "bias") if "scale" in diag else ("α", "β")
+            parameters = {
+                name: self.turned(self.numbers(diag.get(key), len(size), place))
+                for name, key in zip(("weight", "bias"), names, strict=True)
+            }
+        eps = self.shortest(float(np.float32(self.shortest(fields["ϵ"]) ** 2)))
+        self.note(
+            f"{place} is a LayerNorm, with ϵ as Flux has it from 0.15 on; before, what it gave differed by up to ϵ in "
+            f"proportion to the deviation"
+        )
+        over = "all" if len(size) == 3 else "channels"
+        settings = {"over": over, "eps": eps, "affine": bool(parameters)}
+        entries = self.activated("layernorm", settings, parameters, fields["λ"], place)
+        self.model.of_dims.append((entries[0], len(size), "normalizes over the width of maps alone"))
+        return entries
+
+    def turned(self, array: np.ndarray) -> np.ndarray:
+        """What stands for each value of an image, as [C, H, W]."""
+        return array.swapaxes(-1, -2) if self.axes == HWCN and array.ndim == 3 else array
+
+    def scale(self, fields: Mapping[str, Any], place: str) -> list[Entry]:
+        """A factor and a summand for each channel."""
+        scale, bias = (fields["scale"], fields["bias"]) if "scale" in fields else (fields["α"], fields["β"])
+        weight = self.numbers(scale, None, place)
+        if weight.ndim not in (1, 3) or weight.shape[1:] != (1,) * (weight.ndim - 1):
+            raise _Unsupported(
+                f"has factors for {'×'.join(map(str, weight.shape[::-1]))} values, and a layer of a spec for channels"
+            )
+        parameters = {"weight": weight.reshape(-1)}
+        if isinstance(bias, np.ndarray):
+            parameters["bias"] = self.numbers(bias, weight.ndim, place).reshape(-1)
+        settings = {"weight": True, "bias": "bias" in parameters}
+        entries = self.activated("affine", settings, parameters, fields.get("σ", IDENTITY), place)
+        self.model.of_dims.append((entries[0], weight.ndim, "multiplies along the width of maps alone"))
+        return entries
 
     # Their fields --------------------------------------------------------------------------
 
@@ -457,13 +545,14 @@ class _Reading:
             raise _Unsupported(
                 f"has an array of {value.ndim} dimensions of {value.dtype} where weights should be"
             )
-        if (
-            value.dtype.itemsize > 4
-            and (note := f"{self.model.where} has numbers of 64 bits, which are rounded to 32")
-            not in self.model.notes
-        ):
-            self.model.notes.append(note)
+        if value.dtype.itemsize > 4:
+            self.note(f"{self.model.where} has numbers of 64 bits, which are rounded to 32")
         return value
+
+    def note(self, sentence: str) -> None:
+        """Say it once."""
+        if sentence not in self.model.notes:
+            self.model.notes.append(sentence)
 
     def bias(self, value: object, place: str) -> dict[str, np.ndarray]:
         """The bias as a parameter; `false`, or `Zeros()` in Flux 0.12, is none."""
@@ -539,3 +628,37 @@ def _instead(kind: JuliaType) -> str:
     if "softmax" in calls:
         return "softmax"
     return "globalmeanpool" if "mean" in calls else ""
+
+
+def joined(branches: list[list[Entry]], join: str, activation: str, place: str) -> list[Entry]:
+    """Branches that are joined by `concat`, `sum` or `scale`, and an activation of that, if there is one.
+
+    Raises StudyError if a `scale` has not one branch, beside what comes in.
+    """
+    settings = {"activation": activation} if activation else {}
+    if join == "scale":
+        if len(branches) != 2 or all(branches):
+            raise StudyError(
+                f"{place} has {len(branches)} branches, and scale multiplies what comes in by one"
+            )
+        return [Entry("scale", settings, branches=[branches[0] or branches[1]], said=place)]
+    if join == "sum" and len(branches) == 2:
+        body, shortcut = branches if branches[0] else branches[::-1]
+        if body:
+            return [Entry("residual", settings, branches=[body, shortcut], said=place)]
+    return [Entry("parallel", {"join": join, **settings}, branches=branches, said=place)]
+
+
+def _joining(connection: object) -> tuple[str, str]:
+    """What joins the branches of a block, for a message, and what may be said instead of it, by the names in its code."""
+    kind = connection.type if isinstance(connection, Struct) else connection
+    calls = set(kind.calls) if isinstance(kind, JuliaType) else set()
+    written = f", written in {plain(kind.written)}" if isinstance(kind, JuliaType) and kind.written else ""
+    join = "sum" if "+" in calls else "scale" if "*" in calls else "concat"
+    after = [ACTIVATIONS[name] for name in ACTIVATIONS if name in calls and ACTIVATIONS[name] != "identity"]
+    what = f"{_function_said(connection)}, which joins branches{written}"
+    return what, f"{join} {after[0]}" if after else join
+
+
+def _text(size: object) -> str:
+    return "×".join(map(str, size)) if isinstance(size, tuple) else str(size)[:40]
