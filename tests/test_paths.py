@@ -59,6 +59,7 @@ def test_the_names_of_the_results():
         "report": "results/report.html",
         "manifest": "results/manifest.sha256",
         "study": "results/study.json",
+        "batches": "results/batches.tsv",
         "verified": "results/verify.tsv",
         "request": "results/requests/a_job.json",
         "made": "results/made/a_job.json",

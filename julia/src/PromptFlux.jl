@@ -26,6 +26,7 @@ export StudyError, InputSpec, Description, Network
 export load_description, load_network, save_network, load_model, save_model, weights, with_weights
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
+export open_study
 export infer, export_bson, import_state, predict_files
 
 # How a script meets the person who runs it.
@@ -41,6 +42,7 @@ include("files/hdf5.jl")
 include("files/weights.jl")
 include("files/bson.jl")
 include("files/predictions.jl")
+include("study.jl")
 
 # From a PNG or JPEG file to a tensor.
 include("pictures/pictures.jl")

@@ -139,6 +139,11 @@ class Results:
         return self("study.json")
 
     @property
+    def batches(self) -> str:
+        """The images of each batch."""
+        return self("batches.tsv")
+
+    @property
     def verified(self) -> str:
         """Each image and table beside those of another run."""
         return self("verify.tsv")

@@ -99,6 +99,7 @@ def test_a_study_makes_everything_and_then_nothing(study):
         "manifest.sha256",
         "study.json",
         "truth/small.tsv",
+        "batches.tsv",
         "figures/gallery.png",
         "figures/where_the_time_went.png",
         "figures/small/confusion.png",
@@ -248,6 +249,7 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
         "manifest.sha256",
         "images/metadata.jsonl",
         "study.json",
+        "batches.tsv",
         "report.html",
         "figures/where_the_time_went.png",
     }

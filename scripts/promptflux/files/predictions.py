@@ -89,6 +89,12 @@ def write_predictions(path: str | Path, **content: Any) -> Iterator[PredictionsW
         yield PredictionsWriter(file, **content)
 
 
+def image_names(path: str | Path) -> list[str]:
+    """The images of a predictions file, without its numbers. Raises StudyError if it is not one."""
+    with open_hdf5(path, "predictions", PREDICTIONS) as file:
+        return read_texts(file["names"])
+
+
 @contextmanager
 def open_predictions(path: str | Path) -> Iterator[Predictions]:
     """Open a predictions file for reading. Raises StudyError if it is not one."""

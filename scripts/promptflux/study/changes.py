@@ -1,18 +1,16 @@
 """What has changed in a study since its last complete run, and what that makes again, in words."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from promptflux.documents import read_text
-from promptflux.errors import StudyError, plain, shown
+from promptflux.errors import StudyError, shown
 from promptflux.generation.prompts import BESIDE_IMAGES, Prompt
+from promptflux.study.finished import read_asked
 from promptflux.study.variants import Grid, read_grid
 
 MOST_NAMES = 5
-MOST_RECORD = 50_000_000  # bytes of a record; 10,000 prompts take two or three millions
 EVERY_IMAGE = "every image is made again, and all that follows"
 # The same in a study with variants.
 IMAGES_OF_VARIANTS = (
@@ -51,11 +49,11 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
     if not os.path.lexists(record):
         return []
     try:
-        before = _read(record)
+        before = read_asked(record, "record of the last run")
+        old, new = flat(_without_variants(before.config)), flat(_without_variants(config))
     except StudyError as error:
         return [f"{sentence} What has changed since cannot be told." for sentence in error.args]
-    old, new = before["config"], flat(_without_variants(config))
-    grids = before["grid"], read_grid(config)
+    grids = before.grid, read_grid(config)
     sentences = []
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) != new.get(key):
@@ -64,7 +62,7 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
                 follows = IMAGES_OF_VARIANTS
             sentences.append(f"{key} was {shown(old.get(key))} and is {shown(new.get(key))}: {follows}.")
     sentences += _variants(*grids)
-    was = {row["name"]: row for row in before["prompts"]}
+    was = {row["name"]: row for row in asked(before.config, before.prompts)["prompts"]}
     now = {row["name"]: row for row in asked(config, prompts)["prompts"]}
     both = [name for name in now if name in was]
     for names, what in (
@@ -145,26 +143,6 @@ def _variants(before: Grid, now: Grid) -> list[str]:
 
 def _without_variants(config: Mapping) -> dict:
     return {key: value for key, value in config.items() if key not in ("variants", "axes")}
-
-
-def _read(record: str | Path) -> dict:
-    """What a record asked for, its config `flat` but for the variants, which are its `grid`. A prompt of another version has this version's columns, others are left out."""
-    text = read_text(record, "record of the last run", MOST_RECORD)
-    try:
-        before = json.loads(text)
-        config, grid = flat(_without_variants(before["config"])), read_grid(before["config"])
-        columns = dataclasses.asdict(Prompt("", ""))
-        rows = [
-            {column: row.get(column, default) for column, default in columns.items()}
-            for row in before["prompts"]
-        ]
-        if not all(isinstance(row["name"], str) for row in rows):
-            raise TypeError
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StudyError):
-        raise StudyError(
-            f"{plain(record)}: the record of the last run is damaged, or of another version."
-        ) from None
-    return {"config": config, "grid": grid, "prompts": rows}
 
 
 def flat(config: Mapping, prefix: str = "") -> dict[str, object]:
