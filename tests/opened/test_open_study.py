@@ -81,6 +81,13 @@ def test_frames_are_what_was_asked_and_made(finished, opened):
     assert list(predictions["image"]) == list(table["image"]) and set(predictions["engine"]) == {"torch"}
     assert list(predictions["predicted"]) == list(table["predicted"])
     assert np.allclose(predictions["confidence"], table["confidence"])
+    asked = predictions.set_index("image")["asked"]
+    assert asked["forest_1"] == "forest" and asked[["rain_2", "coffee"]].isna().all()
+    right = predictions["right"].fillna(False)
+    assert (
+        list(right) == list(predictions["predicted"].astype(str) == predictions["asked"])
+        and right.notna().all()
+    )
     predictions["confidence"] = 0  # a frame is the reader's own
     assert opened.predictions["confidence"].min() > 0
 
@@ -171,7 +178,7 @@ def test_a_folder_that_is_no_study(tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["study.json", "manifest.sha256", "batches.tsv", "images/sea_2.png", "predictions/small/torch.tsv",
-     "predictions/small/torch/prompts.h5", "tensors/gray28/images.h5", "models/small.h5"],
+     "predictions/small/torch/prompts.h5", "tensors/gray28/images.h5", "models/small.h5", "truth/small.tsv"],
 )  # fmt: skip
 def test_what_an_unfinished_study_lacks_is_named(results, name):
     (results / name).unlink()

@@ -27,6 +27,7 @@ from promptflux.files.tables import Prediction, read_predictions
 from promptflux.files.tensors import TENSORS
 from promptflux.generation.prompts import Prompt
 from promptflux.images.opening import open_rgb
+from promptflux.metrics.truth import read_truth
 from promptflux.opened.arrays import Lazily, LazyArray, OpenFiles
 from promptflux.paths import HERE
 from promptflux.study.finished import Finished, find_finished
@@ -110,6 +111,15 @@ class OpenStudy:
         """What a classifier says of each image, by the image's name. engine: the first that ran, if it is not named."""
         return {row.image: row for row in self._rows(classifier, engine or self.tables[classifier][0])}
 
+    def truth(self, classifier: str) -> dict[str, str | None]:
+        """The label that is asked of each image, for a classifier, by the image's name; None where none is known."""
+        path = self._finished(HERE.truth(classifier))
+        try:
+            asked = {image: it.label for image, it in read_truth(path).items()}
+            return {image: asked[image] for image in self._order}
+        except (ValueError, OSError, KeyError) as error:
+            raise StudyError(f"{plain(path)}: the table of truth is damaged ({reason(error)}).") from None
+
     def ran(self, classifier: str, engine: str) -> dict[str, str]:
         """What ran a classifier: engine_version, language_version, device, kernels, weights_sha256 and more."""
         file = self._predictions(classifier, engine, next(iter(self._batches)))
@@ -175,8 +185,13 @@ class OpenStudy:
 
     @property
     def predictions(self) -> "pd.DataFrame":
-        """A row per classifier, engine and image: variant (in a study with some), prompt, predicted, confidence (0..1)."""
+        """A row per classifier, engine and image.
+
+        variant (in a study with some), prompt, predicted, confidence (0..1), asked: the label that is its truth for the
+        classifier, and whether that is predicted, right; both missing where none is known.
+        """
         has_variants = bool(self._finished.asked.grid.axes)
+        truth = {classifier: self.truth(classifier) for classifier in self.tables}
         rows = [
             {
                 "classifier": classifier,
@@ -186,6 +201,10 @@ class OpenStudy:
                 "prompt": row.prompt or None,
                 "predicted": row.predicted,
                 "confidence": row.confidence,
+                "asked": truth[classifier][row.image],
+                "right": row.predicted == truth[classifier][row.image]
+                if truth[classifier][row.image]
+                else None,
             }
             for classifier, engine, _ in self._finished.each_table()
             for row in self._rows(classifier, engine)
@@ -193,7 +212,9 @@ class OpenStudy:
         return (
             _pandas()
             .DataFrame(rows)
-            .astype({"classifier": "category", "engine": "category", "predicted": "category"})
+            .astype(
+                {"classifier": "category", "engine": "category", "predicted": "category", "right": "boolean"}
+            )
         )
 
     # Reading
@@ -209,7 +230,7 @@ class OpenStudy:
 
     def _check_files(self) -> None:
         """StudyError if one of the files with arrays is missing."""
-        wanted = [HERE.model(name, ".h5") for name in self.tables]
+        wanted = [file for name in self.tables for file in (HERE.model(name, ".h5"), HERE.truth(name))]
         wanted += [
             HERE.predictions(classifier, engine, batch)
             for classifier, engine, _ in self._finished.each_table()
