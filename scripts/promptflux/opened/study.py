@@ -170,7 +170,7 @@ class OpenStudy:
             rows[image] = {key: value for key, value in row.items() if key != "variant" or value}
         for batch in self._batches:
             file = self._file(HERE.tensors(next(iter(self.tensors)), batch), "tensors", TENSORS)
-            columns = {name: _read(file, lambda file, name=name: read_texts(file[name])) for name in SOURCES}
+            columns = {name: _read(file, partial(_texts, name)) for name in SOURCES}
             sizes = _read(file, lambda file: file["source_size"][()].tolist())
             for place, name in enumerate(columns["names"]):
                 height, width = sizes[place]
@@ -293,8 +293,8 @@ class OpenStudy:
         self, files: Sequence[Callable[[], h5py.File]], dataset: str, names: str, what: str
     ) -> LazyArray:
         return LazyArray(
-            [lambda file=file: _read(file(), lambda it: it[dataset]) for file in files],
-            [_read(file(), lambda it: read_texts(it[names])) for file in files],
+            [partial(_dataset, file, dataset) for file in files],
+            [_read(file(), partial(_texts, names)) for file in files],
             self._order,
             what,
         )
@@ -319,6 +319,14 @@ def _read(file: h5py.File, reading: Callable[[h5py.File], Value]) -> Value:
         raise StudyError(
             f"{plain(file.filename)}: it is damaged or of another version ({reason(error)})."
         ) from None
+
+
+def _texts(name: str, file: h5py.File) -> list[str]:
+    return read_texts(file[name])
+
+
+def _dataset(file: Callable[[], h5py.File], name: str) -> h5py.Dataset:
+    return _read(file(), lambda it: it[name])
 
 
 def _whole(frame: "pd.DataFrame") -> "pd.DataFrame":
