@@ -14,7 +14,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 # The checks, one target each; .pre-commit-config.yaml runs the same. Beside them lint-audit, which asks the network.
-LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-julia
+LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-js lint-julia
 
 .PHONY: run test test-conda test-slurm test-networks setup format lint $(LINTS) lint-audit lock clean
 
@@ -74,6 +74,16 @@ lint-words: $(VENV)/.installed
 lint-shell: $(VENV)/.installed
 	shellcheck .ci/run $(wildcard envs/*.sh benchmarks/*.sh)
 
+# The script of the explorer, by the Node that Playwright brings; its format by Prettier, where that is installed.
+PAGES := scripts/promptflux/report/explorer_page
+PRETTIER := prettier --print-width 110 --log-level warn
+lint-js: $(VENV)/.installed
+	@node=$$(ls $(VENV)/lib/python3*/site-packages/playwright/driver/node 2>/dev/null || command -v node); \
+	if [ -z "$$node" ]; then echo "NOT CHECKED: $(PAGES), as Node was not found" >&2; \
+	else for file in $(PAGES)/*.js; do "$$node" --check $$file || exit 1; done; fi
+	@if ! command -v prettier >/dev/null; then echo "NOT CHECKED: the format of $(PAGES), as Prettier was not found" >&2; \
+	else $(PRETTIER) --check $(PAGES)/*.js $(PAGES)/*.css; fi
+
 # Says which of its tools, JuliaFormatter and Aqua, is not there.
 lint-julia: $(VENV)/.installed
 	@if ! command -v julia >/dev/null; then echo "NOT CHECKED: julia/, as Julia was not found" >&2; \
@@ -92,6 +102,7 @@ format: $(VENV)/.installed
 	ruff check --fix .
 	ruff format .
 	snakefmt .
+	if command -v prettier >/dev/null; then $(PRETTIER) --write $(PAGES)/*.js $(PAGES)/*.css; fi
 
 # The lock: what a fresh environment gets from requirements.in, pinned.
 lock:

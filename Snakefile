@@ -17,6 +17,7 @@ include: "rules/infer.smk"
 include: "rules/parity.smk"
 include: "rules/figures.smk"
 include: "rules/variants.smk"
+include: "rules/explorer.smk"
 include: "rules/report.smk"
 include: "rules/record.smk"
 

@@ -22,6 +22,7 @@ from promptflux.paths import Results
 from promptflux.report.sections import (
     benchmarks,
     classifier_sections,
+    explored_classifiers,
     files_of,
     files_of_variants,
     gallery_rows,
@@ -192,6 +193,7 @@ def rule_name(*parts):
 
 CODE = {
     "report": {"data": ["scripts/promptflux/report/page.html.j2"]},
+    "explorer": {"data": sorted(PROMPTFLUX.glob("scripts/promptflux/report/explorer_page/*"))},
     "export_bson": {"script": "julia/export_bson.jl"},
     **{engine.stage: {"script": engine.script} for engine in ENGINES.values()},
 }

@@ -1,6 +1,6 @@
 # Everything that a study made, in one page.
 #
-# in:  the gallery, predictions, parity tables and figures
+# in:  the gallery, predictions, parity tables and figures; the explorer, to which it links
 # out: results/report.html
 
 
@@ -9,6 +9,7 @@ rule report:
         files_of(classifier_sections(STUDY, RUNNING)),
         study=RESULTS.study,
         gallery=RESULTS.gallery,
+        explorer=RESULTS.explorer,
         verified=RESULTS.verified if STUDY.reference else [],
         variants=files_of_variants(variants_section(STUDY)),
         images=BROUGHT_IMAGES,

@@ -57,6 +57,7 @@ def test_the_names_of_the_results():
         "gallery": "results/figures/gallery.png",
         "times_figure": "results/figures/where_the_time_went.png",
         "report": "results/report.html",
+        "explorer": "results/explorer.html",
         "manifest": "results/manifest.sha256",
         "study": "results/study.json",
         "batches": "results/batches.tsv",

@@ -129,6 +129,11 @@ class Results:
         return self("report.html")
 
     @property
+    def explorer(self) -> str:
+        """A page on every image, with links to the files of these results."""
+        return self("explorer.html")
+
+    @property
     def manifest(self) -> str:
         """The SHA-256 of each image and table of predictions."""
         return self("manifest.sha256")

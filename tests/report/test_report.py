@@ -16,7 +16,8 @@ from promptflux.figures.text import tame
 from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_provenance, write_png
 from promptflux.report import page as page_module
-from promptflux.report.page import input_sentence, percent, picture
+from promptflux.report.page import percent, picture
+from promptflux.report.words import input_sentence
 
 VOID = {"meta", "img", "br", "image", "use", "link", "hr"}
 

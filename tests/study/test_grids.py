@@ -203,7 +203,7 @@ def test_a_change_of_the_variants_in_words(tmp_path):
         "variants: c is gone: its images stay, and nothing shows them any more.",
     ]
     assert said({"axes": {"steps": [1, 2]}}, {"axes": {"steps": [2, 1]}}) == [
-        "variants: they stand in another order: no image is made again, but sheets, gallery and report are."
+        "variants: they stand in another order: no image is made again, but sheets, gallery, explorer and report are."
     ]
     [sentence] = said(before, {**before, "generator": {"steps": 21}})
     assert "of the variants that do not set it themselves" in sentence

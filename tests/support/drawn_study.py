@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import confusion
+import explorer
 import figures
 import gallery
 import import_weights
@@ -193,8 +194,29 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
     asked = {"config": config, "prompts": [vars(prompt) for prompt in prompts]}
     Path(results.study).write_text(json.dumps(asked), encoding="utf-8")
     spec = spec_of(results)
+    files = {"torch": [results.predictions(CLASSIFIER, "torch", "own")]}
+    explorer.main(
+        study=results.study,
+        own=own,
+        drawn=drawn,
+        classifiers=[
+            {
+                "name": CLASSIFIER,
+                "description": "",
+                "input": spec.input.to_dict(),
+                "predictions": files,
+                "truth": results.truth(CLASSIFIER),
+                "drawings": [],
+            }
+        ],
+        engines={"torch": "PyTorch"},
+        engine_note="",
+        tensors=[results.tensors(spec.input.name, "own")],
+        explorer=results.explorer,
+    )
     return {
         "study": results.study,
+        "explorer": results.explorer,
         "engines": {"torch": "PyTorch"},
         "engine_note": "The classifiers run in PyTorch alone: Julia was not found.",
         "gallery": results.gallery,

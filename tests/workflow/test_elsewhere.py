@@ -18,7 +18,7 @@ TIMED = {
     "variants.tsv",
     "figures/where_the_time_went.png",
 }  # they show how long their run took
-ASKED = {"study.json"}  # it tells the config, whose paths differ
+ASKED = {"study.json", "explorer.html"}  # they tell the config, whose paths differ
 OUTER = """\
 module promptflux:
     snakefile: "{workflow}/Snakefile"

@@ -114,6 +114,7 @@ def test_a_study_makes_everything_and_then_nothing(study):
                 "model_output",
             )
         ),
+        "explorer.html",
         "report.html",
     }
     assert "Nothing to be done" in study.run()
@@ -198,6 +199,9 @@ EDITS = {
     "the page of the report (`report/page.html.j2`)": changed(
         "scripts/promptflux/report/page.html.j2", "</body>", "<p>New.</p></body>"
     ),
+    "the page of the explorer (`report/explorer_page/`)": changed(
+        "scripts/promptflux/report/explorer_page/grid.js", "const AROUND = 3;", "const AROUND = 4;"
+    ),
     "a comment, a docstring, a file's time": comment,
     "a package version": changed("envs/generate.yaml", "pytorch=", "pytorch=1"),
     "an image is deleted": lambda study: (study / "results/images/sea_2.png").unlink(),
@@ -250,6 +254,7 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
         "images/metadata.jsonl",
         "study.json",
         "batches.tsv",
+        "explorer.html",
         "report.html",
         "figures/where_the_time_went.png",
     }
@@ -275,11 +280,11 @@ def test_a_dry_run_says_what_has_changed_in_words(study):
     said = study.run("--dry-run").split("Since the last complete run:\n")[1].splitlines()[:7]
     assert [line.strip() for line in said] == [
         "generator.guidance_scale was 3.0 and is 7.0: every image is made again, and all that follows.",
-        "figures.colormap was 'viridis' and is 'magma': the figures are drawn again, and nothing else runs but the report.",
+        "figures.colormap was 'viridis' and is 'magma': the figures are drawn again, and nothing else runs but the explorer and the report.",
         "prompts: new is new: its images are made.",
         "prompts: city is changed: its images are made again.",
         "prompts: rain is gone: its images stay, and nothing shows them any more.",
-        "prompts: they stand in another order: no image is made again, but the gallery and the report are, and figures.images may choose other images.",
+        "prompts: they stand in another order: no image is made again, but the gallery, the explorer and the report are, and figures.images may choose other images.",
         "results/images: sea_2 is gone and is made again.",
     ]
 

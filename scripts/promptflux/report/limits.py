@@ -3,3 +3,4 @@
 MOST_GALLERY_ROWS = 24  # a prompt each, or the user's own images
 MOST_GALLERY_IMAGES = 48  # in a row
 MOST_PROMPTS = 200  # listed in the report
+MOST_EXPLORED = 100_000  # images in the explorer, which a browser must hold

@@ -38,6 +38,7 @@ from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
 from promptflux.report.times import read_times
 from promptflux.report.variants import read_variants
+from promptflux.report.words import input_sentence
 from promptflux.study.variants import read_grid
 
 # A study of a thousand prompts must still open in a browser.
@@ -57,6 +58,7 @@ def write_page(
     study: Mapping,
     prompts: Sequence[Mapping],
     gallery: str,
+    explorer: str,
     classifiers: Sequence[Mapping],
     tensors: Sequence[str],
     benchmarks: Mapping[str, Sequence[str]],
@@ -69,7 +71,8 @@ def write_page(
     """Write the report to `output`; links in it are relative to its folder.
 
     study: `config`, `engines` (name -> title), `engine_note` and, if wanted, `title`. prompts: of each its
-    `name`, `prompt`, `negative_prompt`, `template` (or None), `seed` and its `images` (name -> path). gallery: a PNG.
+    `name`, `prompt`, `negative_prompt`, `template` (or None), `seed` and its `images` (name -> path). gallery: a PNG. explorer:
+    the page on every image.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
     its `architecture` and `confusion`, `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
@@ -111,6 +114,7 @@ def write_page(
         marks={name: mark for name, path in paths.items() if (mark := read_mark(path))},
         thumbnails=thumbnails,
         image_folder=folder_of(next(iter(paths.items())), folder) if paths else None,
+        explorer=link(explorer, folder),
         gallery=picture(gallery) | {"caption": gallery_caption(prompts)},
         classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
         times=times,
@@ -249,20 +253,6 @@ def shown_variants(variants: Mapping, folder: Path) -> dict:
 def tame_text(value: Any) -> Any:
     """What the page prints, if it is text, without control characters and towers of marks; markup stays markup."""
     return type(value)(tame(value)) if isinstance(value, str) else value
-
-
-def input_sentence(spec: InputSpec) -> str:
-    """How the classifier wants its images, in words."""
-    kind = {"gray": "gray", "rgb": "RGB"}[spec.channels]
-    fit = {"crop": "the center cropped", "pad": "padded with black", "stretch": "stretched"}[spec.fit]
-    if spec.resize is not None:
-        fit = f"the center of an image whose shorter side has {spec.resize} pixels"
-    if any(spec.mean) or any(std != 1 for std in spec.std):
-        mean, std = (", ".join(f"{value:g}" for value in values) for values in (spec.mean, spec.std))
-        scale = f"values less {mean}, divided by {std}"
-    else:
-        scale = "values 0 to 1"
-    return f"{kind}, {spec.width} × {spec.height} pixels, {fit}, {scale}"
 
 
 def prediction_table(tables: Mapping[str, str]) -> dict:

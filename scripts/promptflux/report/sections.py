@@ -83,6 +83,29 @@ def classifier_sections(
     ]
 
 
+def explored_classifiers(
+    study: Study, engines: Sequence[Engine], results: Results = HERE
+) -> list[dict[str, Any]]:
+    """What the explorer shows of each classifier: texts, and the paths of its predictions of all images."""
+    return [
+        {
+            "name": name,
+            "description": spec.about,
+            "input": spec.input.to_dict(),
+            "predictions": {
+                engine.name: [results.predictions(name, engine.name, batch) for batch in study.image_batches]
+                for engine in engines
+            },
+            "truth": results.truth(name),
+            "drawings": [
+                {"file": drawing.file, "title": drawing.title, "caption": drawing.caption}
+                for drawing in study.drawings_of(name)
+            ],
+        }
+        for name, spec in study.classifiers.items()
+    ]
+
+
 def variants_section(study: Study, results: Results = HERE) -> dict[str, Any]:
     """What the report shows of the variants, the paths of its files; nothing in a study without."""
     if not study.has_variants:

@@ -31,7 +31,7 @@ CONSEQUENCES = {
     "on_bad_image": "images that are marked as no pictures are made again, preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
     "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
-    "figures": "the figures are drawn again, and nothing else runs but the report",
+    "figures": "the figures are drawn again, and nothing else runs but the explorer and the report",
     "verify": "the comparison and the report are made again",
 }
 
@@ -85,8 +85,8 @@ def changes(config: Mapping, prompts: Sequence[Prompt], record: str | Path) -> l
             sentences.append(f"prompts: {listed(names)} {verb} {what.format(its=its)}.")
     if both != [name for name in was if name in now]:
         sentences.append(
-            "prompts: they stand in another order: no image is made again, but the gallery and the report "
-            "are, and figures.images may choose other images."
+            "prompts: they stand in another order: no image is made again, but the gallery, the explorer and the "
+            "report are, and figures.images may choose other images."
         )
     return sentences
 
@@ -136,7 +136,7 @@ def _variants(before: Grid, now: Grid) -> list[str]:
             sentences.append(f"variants: {listed(names)} {verb} {what.format(its=its)}.")
     if not sentences and (before.axes != now.axes or list(old) != list(new)):
         sentences.append(
-            "variants: they stand in another order: no image is made again, but sheets, gallery and report are."
+            "variants: they stand in another order: no image is made again, but sheets, gallery, explorer and report are."
         )
     return sentences
 

@@ -59,6 +59,14 @@ def jobs_of(
             study.reference_files,
         ),
         Job(
+            "explorer",
+            {
+                "code": code("explorer"),
+                "engines": {engine.name: engine.title for engine in engines},
+                "engine_note": engine_note,
+            },
+        ),
+        Job(
             "report",
             {
                 "code": code("report"),

@@ -1,0 +1,38 @@
+"""Create the explorer: a page on every image, what was asked of it and what was seen in it, that opens from disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from promptflux.report.explorer import write_explorer
+from promptflux.script import run
+
+
+def main(
+    *,
+    study: str,
+    own: Mapping[str, str],
+    drawn: Sequence[str],
+    classifiers: Sequence[Mapping],
+    engines: Mapping[str, str],
+    engine_note: str,
+    tensors: Sequence[str],
+    explorer: str,
+) -> None:
+    """Write the page `explorer`. study: what was asked, as `record` wrote it. For the rest see `write_explorer`."""
+    asked = json.loads(Path(study).read_text(encoding="utf-8"))
+    write_explorer(
+        title="promptflux study",
+        asked=asked,
+        own=own,
+        drawn=drawn,
+        classifiers=classifiers,
+        engines=engines,
+        engine_note=engine_note,
+        tensors=tensors,
+        output=explorer,
+    )
+
+
+if "snakemake" in globals():
+    run(main, snakemake)

@@ -1,0 +1,273 @@
+// One image in full.
+
+const MOST_RELATIVES = 60;
+
+function openImage(image) {
+  if (image !== undefined) change({ image: nameOf(image) });
+}
+
+/** Show the image that is open, or none. */
+function showImage() {
+  const dialog = byId("image");
+  const image = state.image === "" ? null : imageNamed(state.image);
+  if (image === null || isOpen(state.compare)) {
+    if (dialog.open) dialog.close();
+    if (state.image !== "" && image === null) showMissing(state.image);
+    return;
+  }
+  if (dialog.shown !== hashOf({ ...state, size: "" }) || !dialog.open) {
+    dialog.shown = hashOf({ ...state, size: "" });
+    const focused = dialog.contains(document.activeElement) ? document.activeElement.dataset.keeps : null;
+    dialog.replaceChildren(imageHead(image), imageBody(image));
+    if (!dialog.open) dialog.showModal();
+    (
+      dialog.querySelector(`[data-keeps="${focused ?? "close"}"]:enabled`) ??
+      dialog.querySelector("button:enabled")
+    )?.focus();
+  }
+}
+
+/** A link to an image that this study does not have is said, and leads to the images. */
+function showMissing(name) {
+  byId("none").textContent = `This study has no image ${name}.`;
+  byId("none").hidden = false;
+}
+
+function imageHead(image) {
+  const place = found.images.indexOf(image);
+  const step = (by, text, label) => {
+    const to = place < 0 ? undefined : found.images[place + by];
+    const go = button(text, () => openImage(to), { "aria-label": label, title: label, "data-keeps": label });
+    go.disabled = to === undefined;
+    return go;
+  };
+  const mark = button(picked.includes(nameOf(image)) ? "Marked" : "Mark to compare", () => {
+    pick(image);
+    mark.textContent = picked.includes(nameOf(image)) ? "Marked" : "Mark to compare";
+    mark.setAttribute("aria-pressed", String(picked.includes(nameOf(image))));
+  });
+  mark.setAttribute("aria-pressed", String(picked.includes(nameOf(image))));
+  const where =
+    place < 0 ? "not among the images that match" : `${number(place + 1)} of ${number(found.images.length)}`;
+  return make("header", { class: "bar-of-dialog" }, [
+    said("h2", nameOf(image), { id: "image-title" }),
+    make("span", { class: "quiet", text: where }),
+    make("span", { class: "buttons" }, [
+      mark,
+      step(-1, "‹", "The image before (←)"),
+      step(1, "›", "The next image (→)"),
+      button("×", closeDialogs, { "aria-label": "Close (Esc)", title: "Close (Esc)", "data-keeps": "close" }),
+    ]),
+  ]);
+}
+
+function imageBody(image) {
+  const prompt = promptOf(image);
+  const warnings = warningsOf(image).map((text) => said("p", text, { class: "alarm" }));
+  const size = `${columns.width[image]} × ${columns.height[image]} pixels`;
+  const facts = [
+    ...warnings,
+    ...(prompt ? promptFacts(prompt) : [make("p", { class: "quiet", text: "An image of your own." })]),
+    hasVariants && prompt
+      ? make("p", { class: "quiet" }, ["Variant ", said("bdi", variantOf(image).label)])
+      : null,
+    ...study.classifiers.map((classifier) => answerTable(classifier, [image])),
+    ...relativesOf(image),
+    ...preprocessedOf(image),
+    ...recipeFacts(image),
+    ...figuresOf(image),
+  ];
+  const caption = columns.width[image] ? make("figcaption", { class: "quiet small", text: size }) : null;
+  return make("div", { class: "whole-image" }, [
+    make("figure", { class: "stage" }, [pictureOf(image), caption].filter(Boolean)),
+    make(
+      "div",
+      { class: "facts", tabindex: 0, role: "region", "aria-label": "What is known of it" },
+      facts.filter(Boolean),
+    ),
+  ]);
+}
+
+function promptFacts(prompt) {
+  const part = (label, text) =>
+    make("p", { class: "part" }, [make("span", { class: "quiet small", text: label }), said("span", text)]);
+  return [
+    said("p", prompt.text, { class: "prompt" }),
+    prompt.negative ? part("negative prompt", prompt.negative) : null,
+    prompt.template ? part("one of", prompt.template) : null,
+  ];
+}
+
+/** What a classifier says of images, in each engine: one image in full, or two beside each other. */
+function answerTable(classifier, images) {
+  const place = study.classifiers.indexOf(classifier);
+  const engines = study.engines.map((engine, at) => ({
+    ...engine,
+    ranked: images.map((it) => new Map(answersOf(place, at).ranked(it))),
+  }));
+  const labels = new Set();
+  for (const { ranked } of engines)
+    for (const shares of ranked) for (const label of shares.keys()) labels.add(label);
+  const most = (label) =>
+    Math.max(...engines.flatMap(({ ranked }) => ranked.map((shares) => shares.get(label) ?? 0)));
+  const asked = new Set(images.map((image) => askedOf(image, classifier)));
+  const ordered = [...labels].sort((a, b) => most(b) - most(a));
+  const columnsOf =
+    images.length > 1 && engines.length > 1 ? engines.slice(chosenEngine(), chosenEngine() + 1) : engines;
+  const head = columnsOf.flatMap(({ title }) =>
+    images.map((image) => said("th", images.length > 1 ? nameOf(image) : title, { scope: "col" })),
+  );
+  const rows = ordered.map((label) => {
+    const cells = columnsOf.flatMap(({ ranked }) =>
+      ranked.map((shares) =>
+        make("td", {}, [
+          shares.has(label) ? bar(shares.get(label)) : make("span", { class: "quiet", text: "less" }),
+        ]),
+      ),
+    );
+    const title = said("th", classifier.labels[label], {
+      scope: "row",
+      class: asked.has(label) ? "asked" : "",
+    });
+    if (asked.has(label)) title.append(make("span", { class: "tag", text: "asked" }));
+    return make("tr", {}, [title, ...cells]);
+  });
+  const notes = [];
+  if (classifier.shown < classifier.labels.length) {
+    notes.push(
+      `The ${classifier.shown} most probable of ${counted(classifier.labels.length, "label")}; the tables have all.`,
+    );
+  }
+  if (images.length === 1 && classifier.difference) {
+    const difference = classifier.difference[images[0]];
+    notes.push(
+      difference > study.tolerance
+        ? `The engines differ by ${difference.toPrecision(2)} in a probability, which is more than rounding.`
+        : `The engines agree: no probability differs by more than ${difference.toExponential(0)}.`,
+    );
+  }
+  return make("section", { class: "answers" }, [
+    said("h3", classifier.name),
+    make("div", { class: "scroll" }, [
+      make("table", {}, [
+        make("thead", {}, [make("tr", {}, [make("th", { scope: "col", text: "Label" }), ...head])]),
+        make("tbody", {}, rows),
+      ]),
+    ]),
+    ...notes.map((text) => make("p", { class: "quiet small", text })),
+  ]);
+}
+
+/** The same prompt and number in the other variants, and the other images of the prompt. */
+function relativesOf(image) {
+  const { variants, numbers } = relatives(image);
+  const strip = (title, images, caption, open) => {
+    if (!images.length) return null;
+    const shown = images.slice(0, MOST_RELATIVES).map((other) => {
+      const small = button("", () => open(other), { class: "small-picture" });
+      small.append(pictureOf(other, smallSourcesOf(other), ""), said("span", caption(other)));
+      small.querySelector("img").loading = "lazy";
+      return small;
+    });
+    const left = images.length - shown.length;
+    return make("section", {}, [
+      make("h3", { text: title }),
+      make("div", { class: "strip" }, shown),
+      left ? make("p", { class: "quiet small", text: `and ${number(left)} more` }) : null,
+    ]);
+  };
+  return [
+    strip(
+      "Compare with another variant",
+      variants,
+      (it) => variantOf(it).label,
+      (it) => openCompare(nameOf(image), nameOf(it)),
+    ),
+    strip("Other images of this prompt", numbers, (it) => `${columns.number[it]}`, openImage),
+  ];
+}
+
+function preprocessedOf(image) {
+  const inputs = Object.entries(study.inputs);
+  if (!inputs.length) return [];
+  const figures = inputs.map(([input, sentence]) => {
+    const users = study.classifiers.filter((it) => it.input === input).map((it) => it.name);
+    return make("figure", { class: "preprocessed", title: sentence }, [
+      pictureOf(image, [preprocessedUrl(image, input)], `As ${users.join(", ")} gets it: ${sentence}`),
+      make("figcaption", {}, [
+        said("b", users.join(", ")),
+        make("span", { class: "quiet", text: ` ${sentence}` }),
+      ]),
+    ]);
+  });
+  return [make("section", {}, [make("h3", { text: "As the classifiers get it" }), ...figures])];
+}
+
+function recipeFacts(image) {
+  const texts = [
+    ["config", "Copy as config", configOf(image)],
+    ["row", "Copy as a row of prompts.tsv", rowOf(image)],
+    ["parameters", "Copy as parameters", parametersOf(image)],
+  ].filter(([, , text]) => text !== null);
+  const recipe = recipeOf(image);
+  if (!texts.length && !recipe) return [];
+  const entries = recipe ? Object.entries({ ...recipe, ...madeWith(image) }) : [];
+  const list = entries
+    .filter(([key]) => !["prompt", "negative_prompt"].includes(key))
+    .flatMap(([key, value]) => [
+      make("dt", { text: key.replaceAll("_", " ") }),
+      said("dd", typeof value === "object" ? JSON.stringify(value) : String(value)),
+    ]);
+  return [
+    make("section", {}, [
+      make("h3", { text: "Its recipe" }),
+      make(
+        "div",
+        { class: "buttons" },
+        texts.map(([what, label, text]) => copying(text, what, label)),
+      ),
+      list.length ? make("dl", {}, list) : null,
+      ...texts.map(([what, , text]) =>
+        make("details", {}, [make("summary", { text: `As ${what}` }), said("pre", text, { tabindex: 0 })]),
+      ),
+    ]),
+  ];
+}
+
+function figuresOf(image) {
+  if (!drawn.has(image)) return [];
+  return study.classifiers.map((classifier) => {
+    const figures = classifier.drawings.map(({ file, title, caption }) => {
+      const url = figureUrl(classifier.name, image, file);
+      const picture = make("img", { src: url, alt: title, loading: "lazy", decoding: "async" });
+      return make("figure", { class: "drawing" }, [
+        make("a", { href: url }, [picture]),
+        make("figcaption", { class: "small", text: caption }),
+      ]);
+    });
+    return make("section", {}, [said("h3", `What ${classifier.name} sees`), ...figures]);
+  });
+}
+
+function closeDialogs() {
+  change({ image: "", compare: new Set() });
+}
+
+function imageKey(event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const image = imageNamed(state.image);
+  const place = found.images.indexOf(image);
+  if (event.target.closest("input, select, .facts pre")) return;
+  if (step && place >= 0 && found.images[place + step] !== undefined) openImage(found.images[place + step]);
+  else if (event.key === "v" || event.key === "V") openImage(nextVariant(image, event.key === "v" ? 1 : -1));
+  else return;
+  event.preventDefault();
+}
+
+/** The same image in the next variant, after the last one in the first. */
+function nextVariant(image, by) {
+  if (!hasVariants || isOwn(image)) return image;
+  const all = study.variants.length;
+  const place = (columns.variant[image] - 1 + by + all) % all;
+  return byKey.get(keyOf(place + 1, columns.prompt[image], columns.number[image])) ?? image;
+}
