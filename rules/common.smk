@@ -39,15 +39,18 @@ from promptflux.study.exports import EXPORTS, check_exports
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import (
     PREPROCESS_THREADS,
+    features_mb,
     figures_needs,
     generate_needs,
     infer_needs,
+    map_needs,
     model_needs,
     opening_mb,
     preprocess_needs,
 )
 from promptflux.study.stages import compared
 from promptflux.study.study import load_study
+from promptflux.study.umap import check_umap
 
 JULIA = PROMPTFLUX / "julia"
 
@@ -73,7 +76,9 @@ def read_config():
 def read_study():
     """The study that the config asks for; a mistake in it ends the run with its sentences."""
     try:
-        return load_study(read_config(), [Path("."), PROMPTFLUX])
+        study = load_study(read_config(), [Path("."), PROMPTFLUX])
+        check_umap(study.config["map"], WITH_CONDA)
+        return study
     except StudyError as error:
         sys.exit(f"The study cannot start.\n{error}")
 

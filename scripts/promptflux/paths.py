@@ -89,6 +89,25 @@ class Results:
         """What is asked of each image: one of the classifier's labels, or none that is known."""
         return self(f"truth/{classifier}.tsv")
 
+    def features(self, classifier: str, batch: str) -> str:
+        """What the layer before the last of a classifier gives."""
+        return self(f"features/{classifier}/{batch}.h5")
+
+    def map_table(self, classifier: str) -> str:
+        """Where each image lies."""
+        return self(f"map/{classifier}_map.tsv")
+
+    def map_figure(self, classifier: str) -> str:
+        return self(f"map/{classifier}_map.png")
+
+    def duplicates_table(self, classifier: str) -> str:
+        """The pairs of generated images that are nearly the same."""
+        return self(f"map/{classifier}_duplicates.tsv")
+
+    def nearest_table(self, classifier: str) -> str:
+        """The user's own images nearest to each generated one."""
+        return self(f"map/{classifier}_nearest.tsv")
+
     def confusion_table(self, classifier: str) -> str:
         return self(f"figures/{classifier}/confusion.tsv")
 

@@ -173,8 +173,8 @@ class Sheet:
         artist.set_zorder(1)  # one for all: later calls cover earlier ones
         self.figure.add_artist(artist, clip=False)
 
-    def dots(self, centers: Points, *, size: float, color: str, alpha: float = 1.0) -> None:
-        """Discs of `size` points at `centers`, (left, top) each."""
+    def dots(self, centers: Points, *, size: float, color: Any, alpha: float | None = None) -> None:
+        """Discs of `size` points at `centers`, (left, top) each; color: of all, or one for each."""
         if len(centers):
             disc = CircleCollection(
                 [math.pi * (size / 2) ** 2],

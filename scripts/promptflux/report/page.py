@@ -19,6 +19,7 @@ from PIL import Image
 from promptflux.figures.of_study import (
     along_an_axis,
     confusion,
+    map_of_images,
     parity,
     variants_of_a_prompt,
     where_the_time_went,
@@ -36,6 +37,7 @@ from promptflux.images.provenance import read_mark, read_provenance
 from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
+from promptflux.report.map import read_map, shown_images
 from promptflux.report.times import read_times
 from promptflux.report.variants import read_variants
 from promptflux.report.words import input_sentence
@@ -74,7 +76,8 @@ def write_page(
     `name`, `prompt`, `negative_prompt`, `template` (or None), `seed` and its `images` (name -> path). gallery: a PNG. explorer:
     the page on every image.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
-    its `architecture` and `confusion`, `parity` (a list of `titles`, `table`, `figure`), `predictions`
+    its `architecture` and `confusion`, in a study with a map its `map` (`figure`, `places` and, if there are such,
+    `duplicates` and `nearest`), `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
     how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
@@ -86,7 +89,9 @@ def write_page(
     sources = read_sources(tensors)
     paths = {name: path for prompt in prompts for name, path in prompt["images"].items()}
     own = [name for name in sources if name not in paths]
-    thumbnails = make_thumbnails(chosen_for_thumbnails(prompts, own), paths, sources)
+    maps = {it["name"]: read_map(it["map"]) for it in classifiers if it.get("map")}
+    pictured = [*chosen_for_thumbnails(prompts, own), *shown_images(list(maps.values()))]
+    thumbnails = make_thumbnails(list(dict.fromkeys(pictured)), paths, sources)
     times = read_times(benchmarks)
     where_the_time_went.draw(times, Style(**style)).save(times_figure)
     environment = Environment(
@@ -116,7 +121,10 @@ def write_page(
         image_folder=folder_of(next(iter(paths.items())), folder) if paths else None,
         explorer=link(explorer, folder),
         gallery=picture(gallery) | {"caption": gallery_caption(prompts)},
-        classifiers=[classifier_section(classifier, folder) for classifier in classifiers],
+        classifiers=[
+            classifier_section(classifier, folder) | {"map": shown_map(classifier, maps, folder)}
+            for classifier in classifiers
+        ],
         times=times,
         times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},
         verified=read_verified(verified) if verified else None,
@@ -230,6 +238,18 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
         ],
         "drawn_count": len(classifier["figures"]),
         "figure_folder": folder_of((first["image"], first["paths"][0]), folder, levels=2) if first else None,
+    }
+
+
+def shown_map(classifier: Mapping, maps: Mapping[str, Mapping], folder: Path) -> dict | None:
+    """What the page shows of where the images lie; None without a map. maps: the tables, see `read_map`."""
+    if classifier["name"] not in maps:
+        return None
+    files = classifier["map"]
+    return {
+        **maps[classifier["name"]],
+        "picture": picture(files["figure"]) | {"caption": map_of_images.CAPTION},
+        "links": {what: link(path, folder) for what, path in files.items() if what != "figure"},
     }
 
 

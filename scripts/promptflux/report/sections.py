@@ -68,6 +68,7 @@ def classifier_sections(
                 for engine in compared(engines)
             ],
             "confusion": results.confusion_figure(name),
+            "map": _map(study, name, results),
             "figures": [
                 {
                     "image": image,
@@ -106,6 +107,18 @@ def explored_classifiers(
     ]
 
 
+def _map(study: Study, classifier: str, results: Results) -> dict[str, str]:
+    """The files of a classifier's map; none in a study without."""
+    if not study.config["map"]:
+        return {}
+    files = {"figure": results.map_figure(classifier), "places": results.map_table(classifier)}
+    if study.prompts_of:
+        files["duplicates"] = results.duplicates_table(classifier)
+        if study.own_images:
+            files["nearest"] = results.nearest_table(classifier)
+    return files
+
+
 def variants_section(study: Study, results: Results = HERE) -> dict[str, Any]:
     """What the report shows of the variants, the paths of its files; nothing in a study without."""
     if not study.has_variants:
@@ -130,6 +143,7 @@ def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
     files = []
     for section in sections:
         files += [section["architecture"], section["confusion"], *section["predictions"].values()]
+        files += section["map"].values()
         files += [part[key] for part in section["parity"] for key in ("table", "figure")]
         files += [path for batches in section["batches"].values() for path in batches]
         files += [path for figure in section["figures"] for path in figure["paths"]]

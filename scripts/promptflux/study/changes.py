@@ -32,6 +32,7 @@ CONSEQUENCES = {
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
     "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the explorer and the report",
+    "map": "the images are compared and mapped again, and the report is made",
     "verify": "the comparison and the report are made again",
 }
 

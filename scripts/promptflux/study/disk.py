@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 
+from promptflux.classifiers.before_last import before_last
 from promptflux.classifiers.kept import kept_bytes
 from promptflux.errors import StudyError
 from promptflux.paths import Results
@@ -36,6 +37,8 @@ def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
         weights = 4 * sum(map(prod, network.parameters.values()))
         yield len(engines) * (len(study.chosen) * layers + weights + 8 * images * len(network.labels))
         yield len(study.config["export"]) * weights
+        if study.config["map"]:
+            yield 2 * images * prod(before_last(network)[1]) + FIGURE
         yield FIGURE * len(study.chosen) * len(study.drawings_of(name))
 
 

@@ -130,6 +130,9 @@ def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], 
                 }
                 yield Job(f"{engine.stage}/{name}/{batch}", asked)
             yield Job(f"predictions/{name}/{engine.name}", {"code": code("predictions")})
+        for batch in study.image_batches if study.config["map"] else ():
+            asked = {"code": code("features"), "micro_batch": inference["micro_batch"]}
+            yield Job(f"features/{name}/{batch}", asked)
 
 
 def _figures(
@@ -162,6 +165,16 @@ def _figures(
             "rows": _digest(told),
         }
         yield Job(f"confusion/{name}", asked)
+        if wanted := study.config["map"]:
+            asked = {
+                "code": code("map"),
+                "method": wanted["method"],
+                "distance": wanted["distance"],
+                "pixels": wanted["pixels"],
+                "neighbors": wanted["nearest"],
+                "style": style,
+            }
+            yield Job(f"map/{name}", asked)
     if study.has_variants:
         yield from _variants(study, code, style)
     shown = [image for row in gallery for image in row["images"] if image in study.own_images]

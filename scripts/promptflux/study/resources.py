@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
+from promptflux.classifiers.before_last import before_last
 from promptflux.classifiers.kept import kept_bytes
 from promptflux.generation.generator import Generator
 from promptflux.generation.model_folder import native_size
@@ -115,6 +116,29 @@ def infer_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
         "runtime": 15 + images // 20,
         "disk_mb": 10 + megabytes(kept * len(study.chosen_in(batch))) + images // 100,
     }
+
+
+def features_mb(study: Study, classifier: str, batch: str) -> int:
+    """The `disk_mb` of the job that keeps what the layer before the last gives of a batch."""
+    return 10 + megabytes(_features_bytes(study, classifier, len(study.image_batches[batch])))
+
+
+def map_needs(study: Study, classifier: str) -> dict[str, int]:
+    """The same of the job that compares and maps all images: its memory grows with their number, not with its square."""
+    images = sum(map(len, study.image_batches.values()))
+    kept = _features_bytes(study, classifier, images)
+    # All as float16; as float64 what fits, in one piece or in parts, twice; the blocks that are compared; small pictures.
+    mem_mb = 4 * PYTHON_MB + megabytes(kept + 2 * min(4 * kept, 2**30)) + 1000 + megabytes(4 * 3072 * images)
+    products = images**2 * kept / max(1, images) / 2
+    return {
+        "mem_mb": mem_mb + opening_mb(study, study.own_images),
+        "runtime": 15 + images // 100 + round(products / 1e12),
+        "disk_mb": 20 + images // 1000,
+    }
+
+
+def _features_bytes(study: Study, classifier: str, images: int) -> int:
+    return 2 * images * prod(before_last(study.classifiers[classifier])[1])
 
 
 def figures_needs(study: Study, classifier: str, images: int) -> dict[str, int]:

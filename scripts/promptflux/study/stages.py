@@ -54,6 +54,15 @@ def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
     return [f"parity/{name}/{engine.name}" for name in study.classifiers for engine in compared(engines)]
 
 
+def _features(study: Study, engines: Sequence[Engine]) -> list[str]:
+    batches = study.image_batches if study.config["map"] else []
+    return [f"features/{name}/{batch}" for name in study.classifiers for batch in batches]
+
+
+def _map(study: Study, engines: Sequence[Engine]) -> list[str]:
+    return [f"map/{name}" for name in study.classifiers if study.config["map"]]
+
+
 def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:
     batches = [batch for batch in study.image_batches if study.chosen_in(batch)]
     sheets = study.prompt_batches if study.has_variants else []
@@ -77,5 +86,7 @@ STAGES = {
     "export": Stage("Exporting the classifiers", _export),
     **{engine.stage: Stage(f"Inference in {engine.title}", _infer(engine)) for engine in ENGINES.values()},
     "parity": Stage("Comparing the engines", _parity),
+    "features": Stage("Keeping the layer before the last", _features),
+    "map": Stage("Mapping the images", _map),
     "figures": Stage("Drawing the figures", _figures),
 }
