@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.workflow import TEMPLATE, VARIANTS, WORKFLOW, Study, start
+from support.workflow import MAP, TEMPLATE, VARIANTS, WORKFLOW, Study, start
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -114,6 +114,7 @@ def finished(made_once, tiny_model) -> Study:
     def make(folder: Path) -> None:
         study = start(folder, tiny_model)
         study.add_photograph()
+        study.change(map=MAP)
         study.run()
 
     return Study(made_once("finished", make))
@@ -133,7 +134,7 @@ def finished_grid(made_once, tiny_model) -> Study:
         study = start(folder, tiny_model)
         study.write_prompts({"forest": TEMPLATE, "sea": "the sea"})
         study.add_photograph()
-        study.change(variants=VARIANTS, generator={"images_per_prompt": 1})
+        study.change(variants=VARIANTS, generator={"images_per_prompt": 1}, map=MAP)
         study.run()
 
     return Study(made_once("finished_grid", make))

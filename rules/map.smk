@@ -40,6 +40,7 @@ if STUDY.config["map"]:
         input:
             features=[RESULTS.features("{classifier}", batch) for batch in STUDY.image_batches],
             predictions=RESULTS.predictions_table("{classifier}", FIGURE_ENGINE),
+            truth=RESULTS.truth("{classifier}"),
             generated=sources_of(STUDY.prompt_of_image),
             own_images=users([str(STUDY.own_images[name].path) for name in sorted(STUDY.own_images)]),
             request=request_of("map/{classifier}"),

@@ -12,6 +12,7 @@ from promptflux.map.neighbors import MOST_PAIRS, Pair, near_duplicates, nearest
 from promptflux.map.pictures import Pictures
 from promptflux.map.projection import Projection, project
 from promptflux.map.rows import Rows, read_rows
+from promptflux.metrics.truth import read_truth
 from promptflux.paths import Results
 from promptflux.runtime.job import note
 from promptflux.script import run
@@ -21,6 +22,7 @@ def main(
     *,
     features: Sequence[str],
     predictions: str,
+    truth: str,
     own_images: Sequence[str],
     classifier: str,
     method: str,
@@ -35,7 +37,7 @@ def main(
 ) -> None:
     """Write where each image lies to `places`, the map to `figure`, and the tables of what lies near each other.
 
-    features: the files of all batches. predictions: a table of one engine, whose order the images have here. own_images:
+    features: the files of all batches. predictions: a table of one engine, whose order the images have here. truth: what is asked of each. own_images:
     the user's own files, in the order of their names. method: "pca" or "umap". duplicates: of the generated images the
     pairs whose features are at most `distance` apart (1 − cosine), and their pixels at most `pixels` (of 255, see `Pictures`).
     nearest_own: of each generated image the `neighbors` own ones with the nearest features. An image that a test pattern
@@ -69,8 +71,9 @@ def main(
             nearest_lines(rows, generated, own, neighbors, pictures, distance),
         )
     found = project(rows, method)
-    write_places(places, rows, said, found)
-    draw_map(figure, classifier, rows, said, found, Style(**style))
+    asked = {name: it.label or "" for name, it in read_truth(truth).items()}
+    write_places(places, rows, said, asked, found)
+    draw_map(figure, classifier, rows, said, asked, found, Style(**style))
 
 
 def numbers(pair: Pair) -> list[str]:
@@ -103,30 +106,43 @@ def write(path: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> N
         file.writelines("\t".join(cells) + "\n" for cells in chain([header], lines))
 
 
-def write_places(path: str, rows: Rows, said: Mapping[str, Prediction], found: Projection) -> None:
-    """Write a row for each image: its variant in a study that has some, prompt, predicted label, and place."""
+def write_places(
+    path: str, rows: Rows, said: Mapping[str, Prediction], asked: Mapping[str, str], found: Projection
+) -> None:
+    """Write a row for each image: its variant in a study that has some, prompt, label asked, label predicted, and place."""
     has_variants = any(row.variant for row in said.values())
     axes = [f"{'umap' if found.shares is None else 'pca'}_{number}" for number in (1, 2)]
     lines = []
     for name, place in zip(rows.names, found.places.tolist(), strict=True):
         row = said[name]
         variant = [row.variant] if has_variants else []
-        lines.append([name, *variant, row.prompt, row.predicted, *(f"{value:.10g}" for value in place)])
-    header = ["image", *(["variant"] if has_variants else []), "prompt", "predicted", *axes]
+        lines.append(
+            [name, *variant, row.prompt, asked[name], row.predicted, *(f"{value:.10g}" for value in place)]
+        )
+    header = ["image", *(["variant"] if has_variants else []), "prompt", "asked", "predicted", *axes]
     write(path, header, lines)
 
 
 def draw_map(
-    path: str, classifier: str, rows: Rows, said: Mapping[str, Prediction], found: Projection, style: Style
+    path: str,
+    classifier: str,
+    rows: Rows,
+    said: Mapping[str, Prediction],
+    asked: Mapping[str, str],
+    found: Projection,
+    style: Style,
 ) -> None:
-    """Draw the map, colored by prompt, by variant and by the label that is predicted, as far as the study has them."""
+    """Draw the map, colored by prompt, variant, and label, asked and predicted, as far as the study has them."""
     told = [said[name] for name in rows.names]
     panels = {}
     if any(row.prompt for row in told):
         panels["by prompt"] = [row.prompt or OWN for row in told]
     if any(row.variant for row in told):
         panels["by variant"] = [row.variant or OWN for row in told]
+    if any(asked[name] for name in rows.names):
+        panels["by the label asked"] = [asked[row.image] or ("" if row.prompt else OWN) for row in told]
     panels["by the label seen"] = [row.predicted for row in told]
+    labels = ("by the label asked", "by the label seen")
     if found.shares is None:
         axes = ("UMAP 1", "UMAP 2")
     else:
@@ -137,7 +153,9 @@ def draw_map(
     count, width = rows.values.shape
     subtitle = f"{found.method} of the {width:,} values that {rows.layer} gives of {count:,} image{'s' * (count != 1)}"
     own = [not row.prompt for row in told]
-    draw(found.places, panels, own, axes, f"{classifier}: where the images lie", subtitle, style).save(path)
+    draw(
+        found.places, panels, own, axes, f"{classifier}: where the images lie", subtitle, style, labels
+    ).save(path)
 
 
 if "snakemake" in globals():

@@ -46,15 +46,12 @@ def test_the_names_of_the_results():
         "predictions_table": "results/predictions/a_classifier/a_engine.tsv",
         "parity_table": "results/parity/a_classifier/a_engine.tsv",
         "parity_figure": "results/parity/a_classifier/a_engine.png",
-<<<<<<< HEAD
         "truth": "results/truth/a_classifier.tsv",
-=======
         "features": "results/features/a_classifier/a_batch.h5",
         "map_table": "results/map/a_classifier_map.tsv",
         "map_figure": "results/map/a_classifier_map.png",
         "duplicates_table": "results/map/a_classifier_duplicates.tsv",
         "nearest_table": "results/map/a_classifier_nearest.tsv",
->>>>>>> f941612 (Where images lie: features, near-duplicates, nearest own images and a map)
         "confusion_table": "results/figures/a_classifier/confusion.tsv",
         "confusion_figure": "results/figures/a_classifier/confusion.png",
         "figure": "results/figures/a_classifier/a_image/a_name.png",

@@ -16,6 +16,7 @@ from support.specs import write_spec
 
 from promptflux.classifiers.spec import load_spec
 from promptflux.files.tables import read_table
+from promptflux.metrics.truth import NONE_NAMED, OWN_IMAGES, PROMPT, Asked, write_truth
 from promptflux.paths import Results
 
 SETTINGS = {"method": "pca", "distance": 0.02, "pixels": 10.0, "neighbors": 2}
@@ -64,6 +65,11 @@ class Mapped:
             [self.results.predictions(CLASSIFIER, "torch", it) for it in part] for part in (made, brought)
         ]
         predictions.main(generated=files[0], own=files[1], table=table)
+        asked = {name: Asked("city", PROMPT) for name in generated if "a_" in name}
+        asked |= {name: Asked(None, OWN_IMAGES) for name in own}
+        write_truth(
+            self.results.truth(CLASSIFIER), {name: Asked(None, NONE_NAMED) for name in generated} | asked
+        )
         self.batches = [*made, *brought]
         self.map(bool(generated), bool(generated) and bool(own), **settings)
 
@@ -97,6 +103,7 @@ class Mapped:
         map_script.main(
             features=[self.results.features(CLASSIFIER, batch) for batch in self.batches],
             predictions=self.results.predictions_table(CLASSIFIER, "torch"),
+            truth=self.results.truth(CLASSIFIER),
             own_images=[self.own[name] for name in sorted(self.own)],
             classifier=CLASSIFIER,
             **{**SETTINGS, **settings},

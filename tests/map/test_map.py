@@ -71,7 +71,7 @@ def test_variants_of_one_seed_are_told_from_chance(mapped):
         ["strong/a_2", "weak/a_3", "prompt"],
     ]
     header = Path(study.results.map_table(CLASSIFIER)).read_text().splitlines()[0]
-    assert header.split("\t") == ["image", "variant", "prompt", "predicted", "pca_1", "pca_2"]
+    assert header.split("\t") == ["image", "variant", "prompt", "asked", "predicted", "pca_1", "pca_2"]
 
 
 def test_the_own_images_nearest_to_each(mapped):
@@ -111,7 +111,7 @@ def test_batches_leave_no_trace(mapped):
 def test_one_image(mapped):
     study = mapped({"a_1": cut(1)}, {})
     assert study.table("duplicates") == []
-    assert [(row[0], *row[3:]) for row in study.table("map")] == [("a_1", "0", "0")]
+    assert [(row[0], *row[4:]) for row in study.table("map")] == [("a_1", "0", "0")]
 
 
 def test_own_images_alone(mapped):

@@ -11,7 +11,7 @@ import report
 from PIL import Image
 from support.drawn_study import HOSTILE, draw
 
-from promptflux.figures.of_study import confusion, gallery, parity, where_the_time_went
+from promptflux.figures.of_study import confusion, gallery, map_of_images, parity, where_the_time_went
 from promptflux.figures.text import tame
 from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_provenance, write_png
@@ -114,6 +114,57 @@ def test_every_figure_is_there_with_a_caption(study):
     page = write(study, benchmarks=benchmarks_of(study[0], 3.0))
     assert [image["alt"] for image in page.all("img")] == expected
     assert all(caption in page.text for caption in expected)
+
+
+def mapped(study, duplicates: list[str], nearest: list[str] | None = None) -> Page:
+    """The page with a map whose tables have these lines."""
+    folder, arguments = study
+    [classifier] = arguments["classifiers"]
+    files = {"figure": classifier["confusion"]}
+    tables = {"places": [], "duplicates": duplicates, **({} if nearest is None else {"nearest": nearest})}
+    for name, lines in tables.items():
+        path = folder / f"results/map/{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in ["the\thead", *lines]), encoding="utf-8")
+        files[name] = str(path)
+    asked = json.loads(Path(arguments["study"]).read_text())
+    asked["config"]["map"] = {"distance": 0.02, "pixels": 10}
+    other = folder / "results/mapped.json"
+    other.write_text(json.dumps(asked))
+    return write(study, classifiers=[{**classifier, "map": files}], study=str(other))
+
+
+def test_near_duplicates_are_named_and_shown(study):
+    page = mapped(study, ["plain_1\temoji_2\t0.001234\t3.25\t", "long_1\tlong_2\t0.010000\t9.00\tprompt"])
+    assert map_of_images.CAPTION in page.text
+    assert (
+        "2 pairs of generated images are nearly the same" in page.text
+        and "4 images are in such pairs" in page.text
+    )
+    assert (
+        "plain_1 plain_1 emoji_2 emoji_2 0.001234 3.25 – long_1 long_1 long_2 long_2 0.010000 9.00 prompt"
+        in page.text
+    )
+    assert "at most 0.02 apart" in page.text and "at most by 10 of 255" in page.text
+    images = {it["href"] for it in page.all("use")}
+    assert {f"#image-{name}" for name in ("plain_1", "emoji_2", "long_1", "long_2")} <= images
+    assert "Your own" not in page.text
+
+
+def test_of_many_duplicates_the_nearest_are_named(study):
+    page = mapped(study, [f"plain_1\tno_{k}\t0.000000\t0.00\t" for k in range(500)])
+    assert "500 pairs" in page.text and "no_11" in page.text and "no_12" not in page.text
+    assert "The nearest 12 of 500 pairs are listed." in page.text
+
+
+def test_without_a_duplicate_that_is_said(study):
+    page = mapped(study, [], ["plain_1\t1\tphoto\t0.500000\t", "plain_2\t1\tphoto\t0.001000\t2.00"])
+    assert "No two generated images are nearly the same." in page.text
+    assert page.text.index("photo photo 0.001000 2.00") < page.text.index("photo photo 0.500000 –")
+
+
+def test_without_a_map_there_is_none(study):
+    assert "Where the images lie" not in write(study).text
 
 
 def paths_of(classifier: dict) -> list[str]:

@@ -29,6 +29,10 @@ def test_room_grows_with_images_tensors_and_kept_layers():
     images = disk_bytes(study(generator={"images_per_prompt": 1003}), ENGINES_RUN)
     tensors = 4 * (28 * 28 + 3 * 32 * 32 + 224 * 224)
     assert images - small > 3000 * (tensors + 128 * 128)
+    assert (
+        images - disk_bytes(study(generator={"images_per_prompt": 1003}, map=None), ENGINES_RUN)
+        > 3000 * 3 * 256
+    )
     assert disk_bytes(study(figures={"images": 9}), ENGINES_RUN) > small
     assert disk_bytes(study(), ENGINES_RUN[:1]) < small
 

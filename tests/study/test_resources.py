@@ -9,9 +9,11 @@ from support.workflow import WORKFLOW
 
 from promptflux.classifiers.spec import load_spec
 from promptflux.study.resources import (
+    features_mb,
     figures_needs,
     generate_needs,
     infer_needs,
+    map_needs,
     model_needs,
     opening_mb,
     preprocess_needs,
@@ -43,6 +45,16 @@ def test_time_and_disk_grow_with_the_images(load):
         assert small["runtime"] < large["runtime"] and small["disk_mb"] < large["disk_mb"]
         assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
     assert figures_needs(few, "cnn224", 3)["runtime"] < figures_needs(few, "cnn224", 900)["runtime"]
+
+
+def test_a_map_needs_memory_for_each_image_and_none_for_each_pair(load):
+    few, many, more = (map_needs(load(count, images_per_prompt=10), "cnn224") for count in (3, 1000, 3000))
+    assert few["mem_mb"] < many["mem_mb"] < more["mem_mb"] < 8000
+    assert few["runtime"] < many["runtime"] < more["runtime"]
+    with_one, with_many = (
+        features_mb(load(3, images_per_prompt=count), "cnn224", "prompts") for count in (1, 9000)
+    )
+    assert with_one < with_many
 
 
 def test_a_large_network_gets_room_for_its_weights(load, tmp_path):

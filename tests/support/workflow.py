@@ -44,6 +44,7 @@ weights: {seed: 1}
 PROMPTS = {"forest": "a forest", "city": "a city at night", "sea": "the sea", "rain": "rain over hills"}
 VARIANTS = {"long": {"steps": 3}, "weak": {"guidance_scale": 1.5}}  # in the order that `change` writes
 TEMPLATE = "a {red|blue} forest"
+MAP = {"method": "pca"}
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -91,7 +92,7 @@ class Study:
         path = self / "config.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in changes.items():
-            config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
+            config[key] = (config.get(key) or {}) | value if isinstance(value, dict) else value
         path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
 
     def add_photograph(self) -> None:
@@ -172,6 +173,7 @@ def start(folder: Path, model: Path, workflow: Path = WORKFLOW) -> Study:
         "classifiers": ["small.yaml"],
         "engines": ["torch"],
         "figures": {"images": 2, "dpi": 40},
+        "map": None,  # two more jobs a batch; the studies that are looked at as a whole have one
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return study

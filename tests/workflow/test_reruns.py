@@ -95,6 +95,9 @@ def test_a_study_makes_everything_and_then_nothing(study):
         "predictions/small/torch/prompts.h5",
         "predictions/small/torch/images.h5",
         "predictions/small/torch.tsv",
+        "features/small/prompts.h5",
+        "features/small/images.h5",
+        *(f"map/small_{part}" for part in ("map.tsv", "map.png", "duplicates.tsv", "nearest.tsv")),
         "checksums/prompts.sha256",
         "manifest.sha256",
         "study.json",
@@ -192,6 +195,7 @@ EDITS = {
     "what all figures share (`figures/sheet.py`)": changed(
         "scripts/promptflux/figures/sheet.py", 'INK = "#1f2933"', 'INK = "#1f2934"'
     ),
+    "`map: distance`": lambda study: study.change(map={"distance": 0.1}),
     "`export`": lambda study: study.change(export=["safetensors", "onnx"]),
     "`julia/src`": changed(
         "julia/src/PromptFlux.jl", "module PromptFlux\n", "module PromptFlux\n\nconst NEW = 1\n"

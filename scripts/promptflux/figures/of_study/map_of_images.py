@@ -1,13 +1,13 @@
 """All images on a plane, near each other if a classifier's layer before the last gives nearly the same of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgba
 
 from promptflux.figures.sheet import FAINT, INK, MUTED, Box, Sheet, Style, head
-from promptflux.figures.text import one_line, text_width
+from promptflux.figures.text import legible, text_width
 
 TITLE = "where the images lie"
 CAPTION = (
@@ -21,7 +21,8 @@ COLORS = (
 )
 OTHERS = "#c3cad1"
 OWN = "(your own)"  # in a panel that tells the generated ones apart
-SIDE, LEFT, BETWEEN = 3.3, 0.8, 0.95  # inches: of a panel, before the first, between two
+MOST_BESIDE = 3  # panels; four stand two by two
+SIDE, LEFT, BETWEEN = 3.2, 0.8, 0.85  # inches: of a panel, before the first, between two
 ROW, COLUMNS = 0.19, 2  # of a legend
 SIZES = ((60, 7.0), (400, 5.0), (2000, 3.6), (10_000, 2.4))  # most images -> points of a dot
 SMALLEST = 1.6
@@ -35,26 +36,36 @@ def draw(
     title: str,
     subtitle: str,
     style: Style,
+    alike: Collection[str] = (),
 ) -> Sheet:
-    """A panel for each of `panels`, title -> what each image is there, or OWN.
+    """A panel for each of `panels`, title -> what each image is there: OWN, or "" if that is not known.
 
-    places: [N, 2]. own: whether an image is the user's. axes: what the two are called.
+    places: [N, 2]. own: whether an image is the user's. axes: what the two are called. alike: the titles of panels
+    in which the same text has the same color.
     """
-    rows = max(_rows(values) for values in panels.values())
-    top = head() + 0.3
-    below = top + SIDE + 0.62
-    width = LEFT + len(panels) * (SIDE + BETWEEN) - BETWEEN + 0.3
-    sheet = Sheet(max(width, 5.0), below + rows * ROW + 0.25, style.dpi)
+    columns = len(panels) if len(panels) <= MOST_BESIDE else -(-len(panels) // 2)
+    together = _colors([value for title in alike for value in panels.get(title, ())])
+    colored = {
+        name: {value: color for value, color in together.items() if value in values}
+        if name in alike
+        else _colors(values)
+        for name, values in panels.items()
+    }
+    legend = ROW * max(-(-len(_entries(panels[name], colored[name])) // COLUMNS) for name in panels)
+    high = 0.3 + SIDE + 0.62 + legend + 0.2
+    width = LEFT + columns * (SIDE + BETWEEN) - BETWEEN + 0.3
+    sheet = Sheet(max(width, 5.0), head() + high * -(-len(panels) // columns) + 0.05, style.dpi)
     sheet.title(title, subtitle)
     limits = tuple(_limits(values) for values in np.reshape(places, (-1, 2)).T)
     for number, (name, values) in enumerate(panels.items()):
-        box = (LEFT + number * (SIDE + BETWEEN), top, SIDE, SIDE)
-        colors = _colors(values)
+        top = head() + 0.3 + high * (number // columns)
+        box = (LEFT + number % columns * (SIDE + BETWEEN), top, SIDE, SIDE)
+        colors = colored[name]
         sheet.text(box[0], top - 0.1, name, fontsize=9)
         _panel(sheet, box, places, [colors.get(value, OTHERS) for value in values], own, limits)
         sheet.scale(box, "bottom", limits[0], label=axes[0])
-        sheet.scale(box, "left", limits[1], label=axes[1] if number == 0 else "")
-        _legend(sheet, (box[0], below), values, colors)
+        sheet.scale(box, "left", limits[1], label="" if number % columns else axes[1])
+        _legend(sheet, (box[0], top + SIDE + 0.62), values, colors)
     return sheet
 
 
@@ -66,7 +77,7 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 def _colors(values: Sequence[str]) -> dict[str, str]:
     """A color for each of the most frequent values, of equally frequent ones for the first; white for OWN."""
-    counted = Counter(value for value in values if value != OWN).most_common(len(COLORS))
+    counted = Counter(value for value in values if value not in ("", OWN)).most_common(len(COLORS))
     colors = {value: color for (value, _), color in zip(counted, COLORS, strict=False)}
     return colors | ({OWN: "white"} if OWN in values else {})
 
@@ -104,36 +115,41 @@ def _diamonds(sheet: Sheet, centers: np.ndarray, size: float, colors: Sequence[s
         sheet.polygons(shapes, facecolors=colors, edgecolors=INK, linewidths=0.7)
 
 
-def _rows(values: Sequence[str]) -> int:
-    shown = len(_colors(values)) + (_left_out(values) > 0)
-    return -(-shown // COLUMNS)
-
-
-def _left_out(values: Sequence[str]) -> int:
-    return max(0, len(set(values) - {OWN}) - len(COLORS))
+def _entries(values: Sequence[str], colors: Mapping[str, str]) -> list[tuple[str, str, int]]:
+    """What a legend says: of each color what it stands for, and of how many images."""
+    counts = Counter(values)
+    names = {**{value: value for value in colors}, OWN: "your own"}
+    entries = [(color, names[value], counts[value]) for value, color in colors.items()]
+    others = [count for value, count in counts.items() if value and value not in colors]
+    if others:
+        entries.append((OTHERS, f"{len(others):,} more", sum(others)))
+    return entries + ([(OTHERS, "not known", counts[""])] if "" in counts else [])
 
 
 def _legend(
     sheet: Sheet, corner: tuple[float, float], values: Sequence[str], colors: Mapping[str, str]
 ) -> None:
-    """What each color is, with the number of its images, in two columns, and how many more there are."""
-    counts = Counter(values)
-    entries = [
-        (color, "your own" if value == OWN else value, f"({counts[value]:,})")
-        for value, color in colors.items()
-    ]
-    if left_out := _left_out(values):
-        rest = sum(count for value, count in counts.items() if value not in colors)
-        entries.append((OTHERS, f"{left_out:,} more", f"({rest:,})"))
+    """What each color is, in two columns."""
+    entries = _entries(values, colors)
     lines, wide = -(-len(entries) // COLUMNS), SIDE / COLUMNS
-    for number, (color, name, count) in enumerate(entries):
+    for number, (color, name, images) in enumerate(entries):
         x = corner[0] + (number // lines) * wide
         y = corner[1] + (number % lines) * ROW
         if color == colors.get(OWN):
             _diamonds(sheet, np.array([(x + 0.05, y - 0.04)]), 6, [color])
         else:
             sheet.dots([(x + 0.05, y - 0.04)], size=6, color=color)
-        room = wide - 0.3 - text_width(count, 8)
-        shown = one_line(name, room, 8)
+        count = f"({images:,})"
+        shown = _cut(name, wide - 0.3 - text_width(count, 8))
         sheet.text(x + 0.15, y, shown, fontsize=8)
         sheet.text(x + 0.15 + text_width(shown, 8) + 0.06, y, count, fontsize=8, color=MUTED)
+
+
+def _cut(name: str, room: float) -> str:
+    """A name in at most `room` inches; of a longer one both ends, as names that begin alike end otherwise."""
+    name = legible(name)
+    kept = name
+    while text_width(kept, 8) > room and len(kept) > 3:
+        half = (len(kept) - 2) // 2
+        kept = f"{name[:half]}…{name[-half:]}"
+    return kept
