@@ -22,7 +22,12 @@ from promptflux.runtime.code import reached
 from promptflux.study.engines import ENGINES
 
 # Where a package is called otherwise by its import.
-IMPORT_NAMES = {"PIL": "pillow", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+IMPORT_NAMES = {
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "huggingface_hub": "huggingface-hub",
+}
 # Scripts that a person runs, and no rule.
 COMMANDS = {WORKFLOW / "scripts/convert.py"}
 # The two workflows, each with rules, scripts and envs of its own.

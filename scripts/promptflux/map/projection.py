@@ -1,5 +1,6 @@
 """All images on a plane: principal components, or UMAP."""
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -79,11 +80,10 @@ def _parts(count: int, size: int) -> Iterator[slice]:
 
 
 def _umap(rows: Rows) -> np.ndarray:
-    from umap import UMAP  # which the user has installed who asks for it
-
+    library = importlib.import_module("umap")  # in no environment: the user has installed it who asks for it
     # Among few images the spectral start is of more components than there are.
     start = "spectral" if len(rows) > NEIGHBORS else "random"
-    umap = UMAP(n_neighbors=min(NEIGHBORS, len(rows) - 1), init=start, random_state=0, n_jobs=1)
+    umap = library.UMAP(n_neighbors=min(NEIGHBORS, len(rows) - 1), init=start, random_state=0, n_jobs=1)
     return umap.fit_transform(rows.matrix().astype(np.float32))
 
 
