@@ -116,7 +116,6 @@ DAMAGE = {
     "checksums/prompts.sha256": {"generate"},
     "manifest.sha256": {"record"},
     "figures/small/forest_1/model_output.png": {"figures"},
-    "features/small/prompts.h5": {"features", "map", "report"},
     "report.html": {"report"},
 }
 
