@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -18,7 +19,7 @@ from support.explored_study import LABELS, VARIANTS, make
 from promptflux.errors import StudyError
 from promptflux.files.predictions import open_predictions
 from promptflux.generation.prompts import Prompt, read_prompts
-from promptflux.images.provenance import read_head
+from promptflux.images.provenance import read_head, write_png
 from promptflux.paths import Results
 from promptflux.report import explorer
 from promptflux.report.explorer import FOLDER, SCRIPTS, around_seed, cell_of, write_explorer
@@ -131,7 +132,11 @@ def data_of(path: str) -> dict:
     [text] = re.findall(
         r'<script type="application/json" id="data">(.*?)</script>', content_of(path), re.DOTALL
     )
-    return json.loads(text)
+
+    def no_json(constant: str):
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=no_json)
 
 
 def values_of(column: dict) -> np.ndarray:
@@ -225,6 +230,26 @@ def test_a_cell_stands_for_its_text_or_there_is_none(text, tmp_path):
         assert [prompt.prompt for prompt in read_prompts(table)] == [text]
     else:
         assert text == "a _ b__c__d"
+
+
+def test_what_others_wrote_into_a_png_breaks_no_page(tmp_path):
+    """Not a number, which is none in JSON, and numbers that are none."""
+    arguments = make(tmp_path, PROMPTS[:1], each=3)
+    said = [
+        {
+            "recipe": {"seed": float("nan"), "steps": float("inf")},
+            "made_with": {"width": "wide", "height": -1},
+        },
+        {"recipe": {"seed": 2**70, "x": "</script><script>"}, "made_with": ["none"]},
+        {"recipe": "none"},
+    ]
+    for k, provenance in enumerate(said, start=1):
+        write_png(Path(Results(f"{tmp_path}/").image(f"plain_{k}")), Image.new("RGB", (8, 8)), provenance)
+    write_explorer(**arguments)
+    data = data_of(arguments["output"])
+    assert np.isnan(values_of(data["images"]["columns"]["seed"])).all()
+    assert data["images"]["recipes"] == [None, {"steps": "Infinity"}, {"x": "</script><script>"}]
+    assert content_of(arguments["output"]).count("<script") == 2
 
 
 def test_parameters_are_kept_around_the_seed_or_whole():
@@ -451,6 +476,30 @@ def test_keys_move_open_mark_and_compare(shown):
     page.focus(".cell[tabindex='0']")
     page.keyboard.press("?")
     assert page.is_visible("#keys")
+
+
+def test_closing_leads_to_the_image_that_was_seen_last(shown):
+    page = shown.open().page
+    page.click(".cell >> nth=0")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert shown.text("#image-title") == "strong/plain_2"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.querySelector('.name').textContent") == "strong/plain_2"
+
+
+def test_labels_that_are_hardly_probable_are_folded(browser, tmp_path):
+    arguments = make(tmp_path, PROMPTS[:2], labels=[f"label {number}" for number in range(12)])
+    path = arguments["classifiers"][0]["predictions"]["torch"][0]
+    with h5py.File(path, "r+") as file:
+        file["probabilities"][0] = [0.9, 0.05, 0.02, 0.011, 0.009, 0.004, *[0.001] * 6]
+    write_explorer(**{**arguments, "engines": {"torch": "PyTorch"}})
+    it = Shown(browser.new_page(viewport=WIDE), arguments["output"]).open("#image=plain_1")
+    rows = it.page.locator(".answers tbody tr")
+    assert rows.count() == 12 and rows.locator("visible=true").count() == 4
+    it.page.click("text=and 8 labels below 1%")
+    assert rows.locator("visible=true").count() == 12 and it.text("button.more") == "Fewer labels"
+    it.page.close()
 
 
 def test_back_closes_what_was_opened(shown):

@@ -45,7 +45,7 @@ def read_head(path: str | Path) -> dict:
     head: dict = {"recipe": {}, "made_with": {}, "parameters": ""}
     try:
         with Image.open(path, formats=["PNG"]) as picture:
-            said = json.loads(picture.info[TEXT_CHUNK])
+            said = json.loads(picture.info[TEXT_CHUNK], parse_constant=str)
             found = {**said, "parameters": picture.info.get("parameters")}
     except Exception:  # what damage raises depends on the damage
         return head

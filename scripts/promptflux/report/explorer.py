@@ -283,9 +283,9 @@ def image_columns(
             prompt=prompt_places[prompt],
             variant=variant_places[variant],
             number=number,
-            seed=seed if isinstance(seed, int) else float("nan"),
-            width=width or int(made_with.get("width", 0)),
-            height=height or int(made_with.get("height", 0)),
+            seed=seed if is_whole(seed) else float("nan"),
+            width=width or pixels_of(made_with, "width"),
+            height=height or pixels_of(made_with, "height"),
             recipe=recipes.place({key: it for key, it in recipe.items() if key not in OF_THE_PROMPT}),
             made=made.place({key: it for key, it in made_with.items() if key not in ("template", "problem")}),
             parameters=parameters.place(around_seed(head.get("parameters", ""), seed, *texts[prompt])),
@@ -308,6 +308,17 @@ def image_columns(
         "problems": problems.values,
         "marks": marks.values,
     }
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value that a PNG says is a whole number that JavaScript keeps exactly."""
+    return type(value) is int and 0 <= value < 2**53
+
+
+def pixels_of(made_with: Mapping[str, Any], side: str) -> int:
+    """The length of a side as a PNG says it; 0 if it says nothing that can be one."""
+    value = made_with.get(side, 0)
+    return value if is_whole(value) and value < 2**31 else 0
 
 
 def mark_of(made_with: Mapping[str, Any]) -> dict[str, Any]:

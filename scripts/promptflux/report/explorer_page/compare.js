@@ -52,6 +52,15 @@ function compareHead(images) {
 
 const closeCompare = () => change({ compare: new Set() });
 
+/** The image that is active in the grid, in its variant and in the next. */
+function compareVariants() {
+  const image = found.images
+    .slice(active)
+    .concat(found.images)
+    .find((it) => !isOwn(it));
+  if (image !== undefined) openCompare(nameOf(image), nameOf(nextVariant(image, 1)));
+}
+
 /** The images of another prompt or number that lie to each other as these do: a pair of two variants; null if there is none. */
 function pairBeside([left, right], by) {
   if (isOwn(left) || isOwn(right)) return null;

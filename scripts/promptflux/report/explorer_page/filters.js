@@ -214,7 +214,7 @@ function makeFilters() {
   if (study.classifiers.length)
     parts.splice(parts.length - (study.prompts.length ? 1 : 0), 0, makeConfidence());
   const flags = FILTERS.filter((it) => it.flag).map(makeFlag);
-  parts.push(fieldset("Marked images", [make("ul", { class: "choices" }, flags)]));
+  parts.push(fieldset("Marked images", [make("ul", { class: "choices flags" }, flags)]));
   form.clear = button("Clear all filters", clearFilters, { class: "wide" });
   parts.push(form.clear);
   const close = button("Show the images", () => openFilters(false), { class: "close-filters main" });

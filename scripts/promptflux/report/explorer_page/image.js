@@ -3,7 +3,9 @@
 const MOST_RELATIVES = 60;
 
 function openImage(image) {
-  if (image !== undefined) change({ image: nameOf(image) });
+  if (image === undefined) return;
+  active = Math.max(0, found.images.indexOf(image));
+  change({ image: nameOf(image) });
 }
 
 /** Show the image that is open, or none. */
@@ -98,45 +100,75 @@ function promptFacts(prompt) {
   ];
 }
 
-/** What a classifier says of images, in each engine: one image in full, or two beside each other. */
+const RARE = 0.01; // labels that are less probable are folded, after the first FEW
+const FEW = 3;
+let unfolded = false;
+
+/** What a classifier says: of one image in each engine, of two beside each other in the engine that is chosen. */
 function answerTable(classifier, images) {
   const place = study.classifiers.indexOf(classifier);
-  const engines = study.engines.map((engine, at) => ({
-    ...engine,
-    ranked: images.map((it) => new Map(answersOf(place, at).ranked(it))),
-  }));
-  const labels = new Set();
-  for (const { ranked } of engines)
-    for (const shares of ranked) for (const label of shares.keys()) labels.add(label);
-  const most = (label) =>
-    Math.max(...engines.flatMap(({ ranked }) => ranked.map((shares) => shares.get(label) ?? 0)));
+  const engines = [...study.engines.keys()];
+  const shown = images.length > 1 ? [chosenEngine()] : engines;
+  const title = shown.length < engines.length ? ` in ${study.engines[shown[0]].title}` : "";
+  // A column of shares, label -> probability, for each image and engine.
+  const shares = shown.flatMap((engine) => images.map((it) => new Map(answersOf(place, engine).ranked(it))));
+  const heads = images.length > 1 ? images.map(nameOf) : shown.map((engine) => study.engines[engine].title);
+  const most = (label) => Math.max(...shares.map((it) => it.get(label) ?? 0));
+  const labels = [...new Set(shares.flatMap((it) => [...it.keys()]))].sort((a, b) => most(b) - most(a));
   const asked = new Set(images.map((image) => askedOf(image, classifier)));
-  const ordered = [...labels].sort((a, b) => most(b) - most(a));
-  const columnsOf =
-    images.length > 1 && engines.length > 1 ? engines.slice(chosenEngine(), chosenEngine() + 1) : engines;
-  const head = columnsOf.flatMap(({ title }) =>
-    images.map((image) => said("th", images.length > 1 ? nameOf(image) : title, { scope: "col" })),
-  );
-  const rows = ordered.map((label) => {
-    const cells = columnsOf.flatMap(({ ranked }) =>
-      ranked.map((shares) =>
-        make("td", {}, [
-          shares.has(label) ? bar(shares.get(label)) : make("span", { class: "quiet", text: "less" }),
-        ]),
-      ),
+  const isRare = (label, at) => at >= FEW && most(label) < RARE && !asked.has(label);
+  const rows = labels.map((label, at) => {
+    const row = answerRow(
+      classifier.labels[label],
+      asked.has(label),
+      shares.map((it) => it.get(label)),
     );
-    const title = said("th", classifier.labels[label], {
-      scope: "row",
-      class: asked.has(label) ? "asked" : "",
-    });
-    if (asked.has(label)) title.append(make("span", { class: "tag", text: "asked" }));
-    return make("tr", {}, [title, ...cells]);
+    row.classList.toggle("rare", isRare(label, at));
+    return row;
   });
+  const table = make("table", {}, [
+    make("thead", {}, [
+      make("tr", {}, [
+        make("th", { scope: "col", text: "Label" }),
+        ...heads.map((head) => said("th", head, { scope: "col" })),
+      ]),
+    ]),
+    make("tbody", {}, rows),
+  ]);
+  return make("section", { class: "answers" }, [
+    said("h3", `${classifier.name}${title}`),
+    make("div", { class: "scroll" }, [table]),
+    foldButton(labels.filter(isRare).length),
+    ...notesOf(classifier, images).map((text) => make("p", { class: "quiet small", text })),
+  ]);
+}
+
+function answerRow(label, isAsked, shares) {
+  const title = said("th", label, { scope: "row", class: isAsked ? "asked" : "" });
+  if (isAsked) title.append(make("span", { class: "tag", text: "asked" }));
+  const cell = (share) => (share === undefined ? make("span", { class: "quiet", text: "less" }) : bar(share));
+  return make("tr", {}, [title, ...shares.map((share) => make("td", {}, [cell(share)]))]);
+}
+
+/** A button that shows the rare labels of all tables, or hides them. */
+function foldButton(rare) {
+  if (!rare) return null;
+  const text = (count) => (unfolded ? "Fewer labels" : `and ${counted(Number(count), "label")} below 1%`);
+  const fold = button(text(rare), () => {
+    unfolded = !unfolded;
+    document.body.classList.toggle("unfolded", unfolded);
+    for (const it of document.querySelectorAll("button.more")) it.textContent = text(it.dataset.rare);
+  });
+  fold.className = "more";
+  fold.dataset.rare = rare;
+  return fold;
+}
+
+function notesOf(classifier, images) {
   const notes = [];
   if (classifier.shown < classifier.labels.length) {
-    notes.push(
-      `The ${classifier.shown} most probable of ${counted(classifier.labels.length, "label")}; the tables have all.`,
-    );
+    const all = counted(classifier.labels.length, "label");
+    notes.push(`The ${classifier.shown} most probable of ${all}; the tables have all.`);
   }
   if (images.length === 1 && classifier.difference) {
     const difference = classifier.difference[images[0]];
@@ -146,16 +178,7 @@ function answerTable(classifier, images) {
         : `The engines agree: no probability differs by more than ${difference.toExponential(0)}.`,
     );
   }
-  return make("section", { class: "answers" }, [
-    said("h3", classifier.name),
-    make("div", { class: "scroll" }, [
-      make("table", {}, [
-        make("thead", {}, [make("tr", {}, [make("th", { scope: "col", text: "Label" }), ...head])]),
-        make("tbody", {}, rows),
-      ]),
-    ]),
-    ...notes.map((text) => make("p", { class: "quiet small", text })),
-  ]);
+  return notes;
 }
 
 /** The same prompt and number in the other variants, and the other images of the prompt. */
@@ -251,6 +274,7 @@ function figuresOf(image) {
 
 function closeDialogs() {
   change({ image: "", compare: new Set() });
+  moveTo(active); // to the image that was seen last
 }
 
 function imageKey(event) {

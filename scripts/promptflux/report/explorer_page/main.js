@@ -48,7 +48,7 @@ function makeSort() {
 
 const KEYS = {
   "/": "search",
-  "← ↑ ↓ →": "go from image to image; in full and compared: the one before, the next",
+  "← ↑ ↓ →": "from image to image; in full or compared: to the one before or the next",
   Enter: "show the image in full",
   Space: "mark the image; two marked ones can be compared",
   c: "compare the marked ones",
@@ -98,6 +98,8 @@ function start() {
   byId("filters-button").addEventListener("click", () =>
     openFilters(!document.body.classList.contains("filtering")),
   );
+  byId("variants-button").hidden = !hasVariants;
+  byId("variants-button").addEventListener("click", compareVariants);
   byId("keys-button").addEventListener("click", () => byId("keys").showModal());
   for (const [id, close] of [
     ["image", closeDialogs],
@@ -106,6 +108,10 @@ function start() {
     byId(id).addEventListener("cancel", (event) => {
       event.preventDefault();
       close();
+    });
+    // A browser closes it by a second Esc, whatever the page does with the first.
+    byId(id).addEventListener("close", () => {
+      if (id === "compare" ? isOpen(state.compare) : state.image !== "" && !isOpen(state.compare)) close();
     });
   }
   addEventListener("keydown", pageKey);

@@ -47,6 +47,7 @@ function change(changes) {
 const isOpen = (view) => (view instanceof Set ? view.size === 2 : view !== "");
 
 addEventListener("popstate", () => {
+  clearTimeout(change.later);
   Object.assign(state, readState());
   show();
 });
