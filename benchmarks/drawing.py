@@ -52,6 +52,7 @@ def jobs_of(results: Path) -> Iterator[tuple[str, Job]]:
         confusion = {
             "predictions": f"{predictions}.tsv",
             "prompts": [str(WORKFLOW / "prompts.tsv")],
+            "tensors": [],
             "labels": list(description.labels),
             "image_labels": {},
             "truth": os.devnull,

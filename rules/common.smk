@@ -44,6 +44,7 @@ from promptflux.study.resources import (
     generate_needs,
     infer_needs,
     map_needs,
+    metrics_needs,
     model_needs,
     opening_mb,
     preprocess_needs,
@@ -197,8 +198,8 @@ def rule_name(*parts):
 # What each job is asked: a param of its rule, and the request that it is given.
 
 CODE = {
-    "report": {"data": ["scripts/promptflux/report/page.html.j2"]},
     "explorer": {"data": sorted(PROMPTFLUX.glob("scripts/promptflux/report/explorer_page/*"))},
+    "report": {"data": [f"scripts/promptflux/report/{name}.html.j2" for name in ("page", "numbers")]},
     "export_bson": {"script": "julia/export_bson.jl"},
     **{engine.stage: {"script": engine.script} for engine in ENGINES.values()},
 }

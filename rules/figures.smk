@@ -55,6 +55,10 @@ for classifier, spec in STUDY.classifiers.items():
 rule confusion:
     input:
         predictions=RESULTS.predictions_table("{classifier}", FIGURE_ENGINE),
+        tensors=lambda wildcards: [
+            RESULTS.tensors(STUDY.classifiers[wildcards.classifier].input.name, batch)
+            for batch in STUDY.image_batches
+        ],
         prompts=ancient(local(PROMPTS_TABLES)),
         request=request_of("confusion/{classifier}"),
     output:

@@ -52,6 +52,8 @@ def test_the_names_of_the_results():
         "map_figure": "results/map/a_classifier_map.png",
         "duplicates_table": "results/map/a_classifier_duplicates.tsv",
         "nearest_table": "results/map/a_classifier_nearest.tsv",
+        "metrics": "results/metrics/a_classifier.tsv",
+        "reliability_figure": "results/figures/a_classifier/reliability.png",
         "confusion_table": "results/figures/a_classifier/confusion.tsv",
         "confusion_figure": "results/figures/a_classifier/confusion.png",
         "figure": "results/figures/a_classifier/a_image/a_name.png",

@@ -108,6 +108,13 @@ class Results:
         """The user's own images nearest to each generated one."""
         return self(f"map/{classifier}_nearest.tsv")
 
+    def metrics(self, classifier: str) -> str:
+        """How well a classifier sees what is asked, a row for each number."""
+        return self(f"metrics/{classifier}.tsv")
+
+    def reliability_figure(self, classifier: str) -> str:
+        return self(f"figures/{classifier}/reliability.png")
+
     def confusion_table(self, classifier: str) -> str:
         return self(f"figures/{classifier}/confusion.tsv")
 

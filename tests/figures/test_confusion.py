@@ -53,6 +53,7 @@ def test_the_confusion_counts_what_was_asked_against_what_was_predicted(tmp_path
         confusion.main(
             predictions=str(table),
             prompts=[prompts_table(tmp_path, {"a": "a forest", "b": "the city", "c": "nothing of these"})],
+            tensors=[],
             labels=LABELS,
             image_labels=image_labels,
             classifier="small",
@@ -106,6 +107,7 @@ def test_a_confusion_of_a_thousand_labels_draws_those_that_matter(tmp_path):
         prompts=[
             prompts_table(tmp_path, {f"a{number}": f"a label {number % 3} here" for number in range(50)})
         ],
+        tensors=[],
         labels=labels,
         image_labels={},
         classifier="wide",

@@ -6,14 +6,14 @@ from PIL import Image
 from support.drawn_study import STYLE, has_color, pixels
 
 from promptflux.classifiers.parity import LayerDifference, Parity
-from promptflux.figures.of_study import confusion, gallery, parity, where_the_time_went
+from promptflux.figures.of_study import confusion, gallery, parity, reliability, where_the_time_went
 from promptflux.figures.sheet import ACCENT, ALARM, Style
 
 DPI = 60
 
 
 def test_each_says_how_to_read_it():
-    for module in (confusion, gallery, parity, where_the_time_went):
+    for module in (confusion, gallery, parity, reliability, where_the_time_went):
         assert len(module.CAPTION) > 60 and module.TITLE
     assert gallery.CAPTION_WITHOUT_PROMPTS != gallery.CAPTION
 

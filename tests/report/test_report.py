@@ -11,7 +11,14 @@ import report
 from PIL import Image
 from support.drawn_study import HOSTILE, draw
 
-from promptflux.figures.of_study import confusion, gallery, map_of_images, parity, where_the_time_went
+from promptflux.figures.of_study import (
+    confusion,
+    gallery,
+    map_of_images,
+    parity,
+    reliability,
+    where_the_time_went,
+)
 from promptflux.figures.text import tame
 from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_provenance, write_png
@@ -109,7 +116,7 @@ def test_hostile_text_stays_text(study):
 
 def test_every_figure_is_there_with_a_caption(study):
     classifier = study[1]["classifiers"][0]
-    expected = [gallery.CAPTION, confusion.CAPTION]
+    expected = [gallery.CAPTION, reliability.CAPTION, confusion.CAPTION]
     expected += [classifier["captions"][path.rpartition("/")[2][:-4]] for path in paths_of(classifier)]
     expected.append(where_the_time_went.CAPTION)
     page = write(study, benchmarks=benchmarks_of(study[0], 3.0))

@@ -14,6 +14,7 @@ from promptflux.study.resources import (
     generate_needs,
     infer_needs,
     map_needs,
+    metrics_needs,
     model_needs,
     opening_mb,
     preprocess_needs,
@@ -44,6 +45,8 @@ def test_time_and_disk_grow_with_the_images(load):
         small, large = needs(few), needs(many)
         assert small["runtime"] < large["runtime"] and small["disk_mb"] < large["disk_mb"]
         assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
+    assert metrics_needs(few, 1)["runtime"] < metrics_needs(many, 1)["runtime"]
+    assert metrics_needs(few, 1)["mem_mb"] < metrics_needs(many, 2)["mem_mb"]
     assert figures_needs(few, "cnn224", 3)["runtime"] < figures_needs(few, "cnn224", 900)["runtime"]
 
 

@@ -10,6 +10,7 @@ import gallery
 import import_weights
 import infer_torch
 import matplotlib.cbook
+import metrics
 import numpy as np
 import predictions
 import preprocess
@@ -166,12 +167,24 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
     confusion.main(
         predictions=str(table),
         prompts=[str(listed)],
+        tensors=[results.tensors(spec_of(results).input.name, "own")],
         labels=LABELS,
         image_labels={},
         classifier=CLASSIFIER,
         truth=results.truth(CLASSIFIER),
         table=results.confusion_table(CLASSIFIER),
         figure=results.confusion_figure(CLASSIFIER),
+        style=STYLE,
+    )
+    metrics.main(
+        generated=[],
+        own=[results.predictions(CLASSIFIER, "torch", "own")],
+        truth=[results.truth(CLASSIFIER)],
+        classifiers={CLASSIFIER: LABELS},
+        engines=["torch"],
+        variants=[],
+        tables=[results.metrics(CLASSIFIER)],
+        figures=[results.reliability_figure(CLASSIFIER)],
         style=STYLE,
     )
     groups = [
@@ -230,6 +243,8 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
                 "batches": {"torch": [results.predictions(CLASSIFIER, "torch", "own")]},
                 "parity": [],
                 "confusion": results.confusion_figure(CLASSIFIER),
+                "metrics": results.metrics(CLASSIFIER),
+                "reliability": results.reliability_figure(CLASSIFIER),
                 "figures": [{"image": name, "paths": figures_of(results, name)} for name in drawn],
                 "captions": {drawing.file: drawing.caption for drawing in drawings(spec, layers_of(results))},
             }

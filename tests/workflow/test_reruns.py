@@ -103,6 +103,8 @@ def test_a_study_makes_everything_and_then_nothing(study):
         "study.json",
         "truth/small.tsv",
         "batches.tsv",
+        "metrics/small.tsv",
+        "figures/small/reliability.png",
         "figures/gallery.png",
         "figures/where_the_time_went.png",
         "figures/small/confusion.png",
@@ -255,6 +257,7 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
     made = {name for name in before if after[name] != before[name]}
     assert made == {
         "manifest.sha256",
+        "metrics/small.tsv",
         "images/metadata.jsonl",
         "study.json",
         "batches.tsv",

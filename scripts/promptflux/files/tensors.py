@@ -3,7 +3,7 @@
 Equal content makes equal bytes: nothing in these files is a date.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,3 +91,12 @@ def open_tensors(path: str | Path) -> Iterator[Tensors]:
             source_mode=read_texts(file["source_mode"]),
             problems=read_texts(file["problems"]),
         )
+
+
+def unreadable_images(paths: Iterable[str | Path]) -> set[str]:
+    """The names of the images of tensors files for which a test pattern stands in."""
+    found: set[str] = set()
+    for path in paths:
+        with open_tensors(path) as file:
+            found |= {name for name, problem in zip(file.names, file.problems, strict=True) if problem}
+    return found

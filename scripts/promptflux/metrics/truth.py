@@ -6,7 +6,7 @@ counts what is right reads it there.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,8 +23,9 @@ IMAGE_LABELS = "image_labels"
 # Why there is none; the confusion has a row for each.
 NONE_NAMED = "(none named)"
 OWN_IMAGES = "(own images)"
-OTHER_LABEL = "(another label)"
-NO_TRUTH = (NONE_NAMED, OTHER_LABEL, OWN_IMAGES)
+OTHER_LABEL = "(another label)"  # than the classifier has
+TEST_PATTERN = "(test pattern)"  # stands in for an image that cannot be read
+NO_TRUTH = (NONE_NAMED, OTHER_LABEL, OWN_IMAGES, TEST_PATTERN)
 
 HEADER = ["image", "label", "source"]
 
@@ -43,16 +44,26 @@ class Asked:
 class Truth:
     """The labels that are asked, for a classifier with `labels`.
 
-    prompts: those of the study. own: the labels of the user's own images, by the image's name.
+    prompts: those of the study. own: the labels of the user's own images, by the image's name. patterns: the images that
+    could not be read, for which a test pattern stands in.
     """
 
-    def __init__(self, labels: Sequence[str], prompts: Iterable[Prompt], own: Mapping[str, str]):
+    def __init__(
+        self,
+        labels: Sequence[str],
+        prompts: Iterable[Prompt],
+        own: Mapping[str, str],
+        patterns: Collection[str] = (),
+    ):
+        self._patterns = frozenset(patterns)
         self._known = frozenset(labels)
         self._prompts = {prompt.name: self._of_prompt(prompt, labels) for prompt in prompts}
         self._own = {image: self._if_known(label, IMAGE_LABELS) for image, label in own.items()}
 
     def of(self, image: str, prompt: str) -> Asked:
         """What is asked of an image. prompt: the name of its prompt, "" for a user's own."""
+        if image in self._patterns:
+            return Asked(None, TEST_PATTERN)
         return self._prompts[prompt] if prompt else self._own.get(image, Asked(None, OWN_IMAGES))
 
     def _of_prompt(self, prompt: Prompt, labels: Sequence[str]) -> Asked:

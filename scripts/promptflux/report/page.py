@@ -21,6 +21,7 @@ from promptflux.figures.of_study import (
     confusion,
     map_of_images,
     parity,
+    reliability,
     variants_of_a_prompt,
     where_the_time_went,
 )
@@ -38,6 +39,7 @@ from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
 from promptflux.report.limits import MOST_PROMPTS
 from promptflux.report.map import read_map, shown_images
+from promptflux.report.numbers import read_numbers
 from promptflux.report.times import read_times
 from promptflux.report.variants import read_variants
 from promptflux.report.words import input_sentence
@@ -76,8 +78,8 @@ def write_page(
     `name`, `prompt`, `negative_prompt`, `template` (or None), `seed` and its `images` (name -> path). gallery: a PNG. explorer:
     the page on every image.
     classifiers: of each its `name`, `description`, `input` (`InputSpec.to_dict()`), the paths of
-    its `architecture` and `confusion`, in a study with a map its `map` (`figure`, `places` and, if there are such,
-    `duplicates` and `nearest`), `parity` (a list of `titles`, `table`, `figure`), `predictions`
+    its `architecture`, `confusion`, `metrics` (a table) and `reliability` (a figure), in a study with a map its `map`
+    (`figure`, `places` and, if there are such, `duplicates` and `nearest`), `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
     how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
@@ -124,6 +126,14 @@ def write_page(
         classifiers=[
             classifier_section(classifier, folder) | {"map": shown_map(classifier, maps, folder)}
             for classifier in classifiers
+        ],
+        numbers=[
+            read_numbers(it["name"], it["metrics"], list(study["engines"]))
+            | {
+                "table": link(it["metrics"], folder),
+                "reliability": picture(it["reliability"]) | {"caption": reliability.CAPTION},
+            }
+            for it in classifiers
         ],
         times=times,
         times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},

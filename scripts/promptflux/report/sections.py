@@ -69,6 +69,8 @@ def classifier_sections(
             ],
             "confusion": results.confusion_figure(name),
             "map": _map(study, name, results),
+            "metrics": results.metrics(name),
+            "reliability": results.reliability_figure(name),
             "figures": [
                 {
                     "image": image,
@@ -144,6 +146,7 @@ def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
     for section in sections:
         files += [section["architecture"], section["confusion"], *section["predictions"].values()]
         files += section["map"].values()
+        files += [section["metrics"], section["reliability"]]
         files += [part[key] for part in section["parity"] for key in ("table", "figure")]
         files += [path for batches in section["batches"].values() for path in batches]
         files += [path for figure in section["figures"] for path in figure["paths"]]

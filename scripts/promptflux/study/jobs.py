@@ -175,6 +175,14 @@ def _figures(
                 "style": style,
             }
             yield Job(f"map/{name}", asked)
+    asked = {
+        "code": code("metrics"),
+        "classifiers": {name: list(spec.labels) for name, spec in study.classifiers.items()},
+        "engines": [engine.name for engine in engines],
+        "variants": list(study.grid.variants) if study.has_variants else [],
+        "style": style,
+    }
+    yield Job("metrics", asked)
     if study.has_variants:
         yield from _variants(study, code, style)
     shown = [image for row in gallery for image in row["images"] if image in study.own_images]

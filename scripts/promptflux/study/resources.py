@@ -147,6 +147,14 @@ def figures_needs(study: Study, classifier: str, images: int) -> dict[str, int]:
     return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + images * figures // 6, "disk_mb": 10 + images * figures}
 
 
+def metrics_needs(study: Study, engines: int) -> dict[str, int]:
+    """The same of the job that counts what is right: it holds the logits of all, and sorts those of one classifier."""
+    images = sum(map(len, study.image_batches.values()))
+    labels = [len(spec.labels) for spec in study.classifiers.values()]
+    held = 4 * images * engines * sum(labels) + 16 * images * max(labels)
+    return {"mem_mb": 2 * PYTHON_MB + megabytes(2 * held), "runtime": 10 + images // 200, "disk_mb": 100}
+
+
 def megabytes(size: int) -> int:
     """Bytes to whole megabytes, rounded up."""
     return -(-size // 1_000_000)

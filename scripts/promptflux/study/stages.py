@@ -63,6 +63,10 @@ def _map(study: Study, engines: Sequence[Engine]) -> list[str]:
     return [f"map/{name}" for name in study.classifiers if study.config["map"]]
 
 
+def _metrics(study: Study, engines: Sequence[Engine]) -> list[str]:
+    return ["metrics"]
+
+
 def _figures(study: Study, engines: Sequence[Engine]) -> list[str]:
     batches = [batch for batch in study.image_batches if study.chosen_in(batch)]
     sheets = study.prompt_batches if study.has_variants else []
@@ -88,5 +92,6 @@ STAGES = {
     "parity": Stage("Comparing the engines", _parity),
     "features": Stage("Keeping the layer before the last", _features),
     "map": Stage("Mapping the images", _map),
+    "metrics": Stage("Counting what is right", _metrics),
     "figures": Stage("Drawing the figures", _figures),
 }
