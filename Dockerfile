@@ -1,6 +1,6 @@
 FROM condaforge/miniforge3:latest
 LABEL io.github.snakemake.containerized="true"
-LABEL io.github.snakemake.conda_env_hash="b973ccbeb3c6e1ace4dcb7caf7b78a847fc2eb78ee291a1942c866a407199e76"
+LABEL io.github.snakemake.conda_env_hash="b17718c48bc6a61059e5c8a81a93ca35840739618a4471a30d7a74a26ec09987"
 # Conda environment:
 #   source: envs/figures.yaml
 #   prefix: /conda-envs/b49d7194962b83c3344366360d80a53f
@@ -52,7 +52,7 @@ RUN mkdir -p /conda-envs/2185aa0df5bc52fcf056165d9cf83549
 COPY envs/julia.yaml /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml
 # Conda environment:
 #   source: envs/map.yaml
-#   prefix: /conda-envs/759616fffda55882d967f746cc7f5e44
+#   prefix: /conda-envs/b25cf55b3c332742562ca7c63668d4c0
 #   channels:
 #     - conda-forge
 #   dependencies:
@@ -64,9 +64,10 @@ COPY envs/julia.yaml /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.ya
 #     - pillow>=12,<14
 #     - pyyaml>=6,<7
 #     - scikit-learn>=1.7,<2
+#     - scipy>=1.16,<2
 #     - tqdm>=4.66,<5
-RUN mkdir -p /conda-envs/759616fffda55882d967f746cc7f5e44
-COPY envs/map.yaml /conda-envs/759616fffda55882d967f746cc7f5e44/environment.yaml
+RUN mkdir -p /conda-envs/b25cf55b3c332742562ca7c63668d4c0
+COPY envs/map.yaml /conda-envs/b25cf55b3c332742562ca7c63668d4c0/environment.yaml
 # Conda environment:
 #   source: envs/preprocess.yaml
 #   prefix: /conda-envs/241203b158fae8e8cdc3ed7d5b71f525
@@ -104,7 +105,7 @@ COPY envs/torch.yaml /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.ya
 RUN conda env create --prefix /conda-envs/b49d7194962b83c3344366360d80a53f --file /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml && \
     conda env create --prefix /conda-envs/1719272be35befad07d37bce66202569 --file /conda-envs/1719272be35befad07d37bce66202569/environment.yaml && \
     conda env create --prefix /conda-envs/2185aa0df5bc52fcf056165d9cf83549 --file /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml && \
-    conda env create --prefix /conda-envs/759616fffda55882d967f746cc7f5e44 --file /conda-envs/759616fffda55882d967f746cc7f5e44/environment.yaml && \
+    conda env create --prefix /conda-envs/b25cf55b3c332742562ca7c63668d4c0 --file /conda-envs/b25cf55b3c332742562ca7c63668d4c0/environment.yaml && \
     conda env create --prefix /conda-envs/241203b158fae8e8cdc3ed7d5b71f525 --file /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml && \
     conda env create --prefix /conda-envs/b1a7624947a0754e891632e67732c4fb --file /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.yaml && \
     conda clean --all -y

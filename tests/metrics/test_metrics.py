@@ -207,8 +207,8 @@ def test_a_study_without_any_truth_says_why_there_are_no_shares(tmp_path):
     results = study(
         tmp_path, {name: Asked(None, NONE_NAMED) for name in images}, {"small": {"torch": images}}
     )
-    whats = {row.what for row in read_metrics(results.metrics("small"))}
-    assert whats == {"images", "left out", "confidence"}
+    found = {row.what for row in read_metrics(results.metrics("small"))}
+    assert found == {"images", "left out", "confidence"}
     shown = page(results)
     assert shown["known"] == 0 and shown["wide"] == "" and not shown["labels"]
     assert shown["left_out"] == "No image has a known label: 2 whose prompt names none of its labels."
