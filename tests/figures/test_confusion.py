@@ -1,11 +1,15 @@
 """The confusion: which label a prompt names, and how often it was seen."""
 
 import confusion
+import numpy as np
 import pytest
 from support.drawn_study import LABELS, STYLE, pixels
+from support.specs import write_spec
 
+from promptflux.classifiers.spec import load_spec
 from promptflux.errors import StudyError
-from promptflux.metrics.truth import named_label
+from promptflux.files.tensors import write_tensors
+from promptflux.metrics.truth import named_label, read_truth
 
 
 def prompts_table(folder, texts: dict[str, str]) -> str:
@@ -117,3 +121,37 @@ def test_a_confusion_of_a_thousand_labels_draws_those_that_matter(tmp_path):
         style=STYLE,
     )
     assert pixels(tmp_path / "confusion.png").shape[1] < 40 * 20
+
+
+def test_a_test_pattern_is_asked_nothing(tmp_path):
+    spec = load_spec(write_spec(tmp_path, "small")).input
+    with write_tensors(tmp_path / "tensors.h5", spec, ["a_1", "a_2", "own"]) as writer:
+        for problem in ("", "cannot be read", "cannot be read"):
+            writer.add(np.zeros(spec.shape, np.float32), "0" * 64, (1, 1), "RGB", problem)
+    rows = [["image", "prompt", "predicted", "confidence", *LABELS]]
+    rows += [
+        [image, prompt, "city", "1", "0", "1", "0"]
+        for image, prompt in (("a_1", "a"), ("a_2", "a"), ("own", ""))
+    ]
+    (tmp_path / "torch.tsv").write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    confusion.main(
+        predictions=str(tmp_path / "torch.tsv"),
+        prompts=[prompts_table(tmp_path, {"a": "a forest"})],
+        tensors=[str(tmp_path / "tensors.h5")],
+        labels=LABELS,
+        image_labels={"city": ["own"]},
+        classifier="small",
+        truth=str(tmp_path / "truth.tsv"),
+        table=str(tmp_path / "confusion.tsv"),
+        figure=str(tmp_path / "confusion.png"),
+        style=STYLE,
+    )
+    assert {image: it.label for image, it in read_truth(tmp_path / "truth.tsv").items()} == {
+        "a_1": "forest",
+        "a_2": None,
+        "own": None,
+    }
+    assert (tmp_path / "confusion.tsv").read_text(encoding="utf-8").splitlines()[1:] == [
+        "forest\t0\t1\t0",
+        "(test pattern)\t0\t2\t0",
+    ]

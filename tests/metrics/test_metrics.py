@@ -332,6 +332,14 @@ def test_a_truth_of_other_images_or_other_labels_is_refused(tmp_path):
         read_metrics(tmp_path / "table.tsv")
 
 
+def test_classifiers_agree_on_images_in_whichever_order_their_files_have_them(tmp_path):
+    said = {f"{name}_1": says(number % 4, 0.9) for number, name in enumerate("abcdef")}
+    asked = {name: Asked("forest", PROMPT) for name in said}
+    turned = dict(reversed(said.items()))
+    results = study(tmp_path, asked, {"small": {"torch": said}, "large": {"torch": turned}})
+    assert table(results)["agreement of classifiers", "", "", "large"].value == 1
+
+
 def test_the_same_bytes_whatever_the_batches(tmp_path):
     random = np.random.default_rng(0)
     said = {f"{name}_{k}": random.normal(0, 1, 4) for name in "ab" for k in (1, 2)}
