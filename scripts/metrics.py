@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from promptflux.figures.of_study import reliability
 from promptflux.figures.sheet import Style
-from promptflux.metrics.intervals import Estimate
 from promptflux.metrics.scores import BIN_CONFIDENCE, BIN_RIGHT, metrics_of
 from promptflux.metrics.seen import Seen, read_seen
-from promptflux.metrics.table import Metric, write_metrics
+from promptflux.metrics.table import Estimate, Metric, write_metrics
 from promptflux.metrics.truth import read_truth
 from promptflux.script import run
 

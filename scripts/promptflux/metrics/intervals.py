@@ -1,22 +1,13 @@
 """Intervals: how far a number that is counted on some images may be from that of all images that could have been made."""
 
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 from scipy import stats
 
+from promptflux.metrics.table import Estimate
+
 LEVEL = 0.95  # of an interval that stands for itself
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its interval. low, high: None where too few images give none. n: images or pairs it is of."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 def share(count: int, n: int, level: float = LEVEL) -> Estimate:

@@ -15,16 +15,13 @@ from sklearn.metrics import (
 )
 
 from promptflux.errors import StudyError, shown
-from promptflux.metrics.intervals import LEVEL, Estimate, mean, paired_difference, share
+from promptflux.metrics.intervals import LEVEL, mean, paired_difference, share
 from promptflux.metrics.seen import Seen
-from promptflux.metrics.table import GENERATED, OWN, Metric
+from promptflux.metrics.table import GENERATED, MOST_COMPARED, OWN, TOP, Estimate, Metric
 from promptflux.metrics.truth import NO_TRUTH, TEST_PATTERN, Asked
 
-TOP = 3
 BINS = 10  # of confidence, equally wide
 BIN_RIGHT, BIN_CONFIDENCE = "right in a bin", "confidence in a bin"
-# Of more variants each is compared with the first alone: all pairs would grow with their square.
-MOST_COMPARED = 12
 
 Groups = Mapping[str, np.ndarray]  # the images of a group, bool [N], by its name
 

@@ -11,6 +11,19 @@ from promptflux.files.whole import whole
 # Groups of images beside the variants, whose names have no parentheses.
 GENERATED = "(generated)"
 OWN = "(own images)"
+TOP = 3
+# Of more variants each is compared with the first alone: all pairs would grow with their square.
+MOST_COMPARED = 12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its interval. low, high: None where too few images give none. n: images or pairs it is of."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
 
 
 @dataclass(frozen=True)

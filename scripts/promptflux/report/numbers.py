@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from promptflux.metrics.scores import MOST_COMPARED, TOP
-from promptflux.metrics.table import GENERATED, OWN, Metric, read_metrics
+from promptflux.metrics.table import GENERATED, MOST_COMPARED, OWN, TOP, Metric, read_metrics
 from promptflux.metrics.truth import NONE_NAMED, OTHER_LABEL, OWN_IMAGES, TEST_PATTERN
 
 MOST_STATEMENTS = 12  # on differences; the table has them all

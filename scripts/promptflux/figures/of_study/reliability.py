@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptflux.figures.sheet import ACCENT, FAINT, MUTED, QUIET, Sheet, Style, head
-from promptflux.metrics.intervals import Estimate
+from promptflux.metrics.table import Estimate
 
 TITLE = "right and sure"
 CAPTION = (
