@@ -126,6 +126,7 @@ def results_of(folder: Path, count: int, size: int) -> dict:
                 "input": spec.to_dict(),
                 "predictions": files,
                 "truth": truth,
+                "alike": {},
                 "drawings": [],
             }
         )

@@ -1,6 +1,6 @@
 # Every image of a study in a page that filters, sorts and compares.
 #
-# in:  the images, tensors and predictions of all batches, and what was asked of each
+# in:  the images, tensors and predictions of all batches, what was asked of each, and where they lie
 # out: results/explorer.html, which links to the files beside it
 
 
@@ -21,6 +21,9 @@ rule explorer:
             for batch in STUDY.image_batches
         ],
         truth=[RESULTS.truth(classifier) for classifier in STUDY.classifiers],
+        alike=[
+            file for shown in explored_classifiers(STUDY, RUNNING) for file in shown["alike"].values()
+        ],
         request=request_of("explorer"),
     output:
         explorer=RESULTS.explorer,

@@ -37,6 +37,11 @@ MARKS = {
 }
 PROBLEMS = {"broken": "broken.png is not a PNG, JPEG or WebP image."}
 OWN = {"photo": "city", "broken": ""}
+ALIKE = {
+    "duplicates": "image other distance pixels same\nweak/town_1 strong/money_1 0.010000 1.00 \n"
+    "weak/town_1 weak/money_1 0.002000 1.00 \n",
+    "nearest": "image place own distance pixels\nweak/town_1 1 photo 0.500000 \nweak/town_1 2 broken 0.700000 \n",
+}
 KINDS = {"u1": "<u1", "u2": "<u2", "u4": "<u4", "f4": "<f4", "f8": "<f8"}
 
 
@@ -57,6 +62,11 @@ def study(tmp_path_factory) -> dict:
     (folder / "photos").mkdir()
     Image.new("RGB", (300, 200), "orange").save(folder / "photos/photo.png")
     arguments["drawn"] = ["weak/town_1"]
+    for kind, text in ALIKE.items():
+        path = folder / f"results/map/small_{kind}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.replace(" ", "\t"))
+        arguments["classifiers"][0]["alike"][kind] = str(path)
     drawing = {"file": "model_output", "title": "probabilities", "caption": "The <i>probabilities</i>."}
     for classifier in arguments["classifiers"]:
         classifier["drawings"] = [drawing]
@@ -336,6 +346,8 @@ def test_filters_count_what_the_results_say(study, shown):
         "pattern=yes": ["broken"],
         "safety=yes": ["weak/plain_1"],
         "problem=yes": ["weak/plain_2"],
+        "alike=yes": ["weak/town_1", "strong/money_1", "weak/money_1"],
+        "alike=yes&classifier=other": [],
         "q=gh%C3%A1": [],
         "q=NIGHT+town": ["weak/town_1", "strong/town_1", "weak/town_2", "strong/town_2"],
         "q=town_2+weak": ["weak/town_2"],
@@ -486,6 +498,17 @@ def test_closing_leads_to_the_image_that_was_seen_last(shown):
     assert shown.text("#image-title") == "strong/plain_2"
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.querySelector('.name').textContent") == "strong/plain_2"
+
+
+def test_images_that_are_alike_are_shown_the_nearest_first(shown):
+    shown.open("#image=weak%2Ftown_1")
+    strips = [
+        re.sub(r"\s+", " ", it.inner_text()) for it in shown.page.query_selector_all("section:has(.strip)")
+    ]
+    assert "Nearly the same, to small weak/money_1, 0.0020 strong/money_1, 0.010" in strips
+    assert "The nearest of your own images, to small photo, 0.50 broken, 0.70" in strips
+    shown.page.click("text=weak/money_1, 0.0020")
+    assert shown.page.is_visible("#compare") and "weak/money_1" in shown.text(".sides")
 
 
 def test_labels_that_are_hardly_probable_are_folded(browser, tmp_path):

@@ -219,6 +219,7 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
                 "input": spec.input.to_dict(),
                 "predictions": files,
                 "truth": results.truth(CLASSIFIER),
+                "alike": {},
                 "drawings": [],
             }
         ],

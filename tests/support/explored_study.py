@@ -146,5 +146,6 @@ def _classifier(
         "input": INPUT.to_dict(),
         "predictions": files,
         "truth": results.truth(name),
+        "alike": {},
         "drawings": [],
     }

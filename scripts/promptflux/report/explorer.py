@@ -22,6 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from promptflux.classifiers.parity import PROBABILITY_FAILS
 from promptflux.errors import StudyError
 from promptflux.files.predictions import open_predictions
+from promptflux.files.tables import read_table
 from promptflux.files.tensors import open_tensors
 from promptflux.files.whole import whole
 from promptflux.generation.prompts import Prompt, images_of_variants, parts_of_image
@@ -69,7 +70,7 @@ def write_explorer(
     asked: `config` and `prompts`, as `record` wrote them. own: the user's own images, name -> file. drawn: the images that
     have figures of their own. classifiers:
     of each its `name`, `description`, `input` (`InputSpec.to_dict()`), `predictions` (engine -> HDF5 files of all
-    images), `truth` (a table, see `write_truth`) and `drawings`, the figures of a drawn image (of each `file`, `title`, `caption`).
+    images), `truth` (a table, see `write_truth`), `alike` (`duplicates` and `nearest`, the tables of a map, of which each may be missing) and `drawings`, the figures of a drawn image (of each `file`, `title`, `caption`).
     engines: name -> title, in their order. tensors: HDF5 files that hold all images. Of a study with more than
     MOST_EXPLORED images the page has the first, and says so. Raises StudyError if an image has no predictions.
     """
@@ -395,6 +396,7 @@ def shown_classifier(
         "answers": answers,
         "difference": difference,
         "drawings": list(classifier["drawings"]),
+        "alike": {kind: read_alike(path, rows) for kind, path in classifier["alike"].items()},
     }
 
 
@@ -402,6 +404,19 @@ def asked_places(truth: Mapping[str, Asked], images: Iterable[str], labels: Sequ
     """The column of what is asked of each image: the place of a label after those of NO_TRUTH, why there is none."""
     place = {name: number for number, name in enumerate([*NO_TRUTH, *labels])}
     return places(place[truth[image].label or truth[image].source] for image in images)
+
+
+def read_alike(path: str, rows: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """The columns `one`, `other` and `distance` of a table of near-duplicates or of nearest images; rows: that of each image."""
+    header, *lines = read_table(path)
+    first, distance = header.index("image"), header.index("distance")
+    other = header.index("own" if "own" in header else "other")
+    kept = [cells for cells in lines if cells[first] in rows and cells[other] in rows]
+    return {
+        "one": places(rows[cells[first]] for cells in kept),
+        "other": places(rows[cells[other]] for cells in kept),
+        "distance": column([float(cells[distance]) for cells in kept], "f4"),
+    }
 
 
 def read_answers(files: Sequence[str], rows: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -100,6 +100,11 @@ def explored_classifiers(
                 for engine in engines
             },
             "truth": results.truth(name),
+            "alike": {
+                kind: path
+                for kind, path in _map(study, name, results).items()
+                if kind in ("duplicates", "nearest")
+            },
             "drawings": [
                 {"file": drawing.file, "title": drawing.title, "caption": drawing.caption}
                 for drawing in study.drawings_of(name)

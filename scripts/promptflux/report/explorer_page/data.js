@@ -106,6 +106,25 @@ const drawn = new Set(study.drawn);
 /** The place of the label that is asked of an image, for a classifier; less than 0 if none is known. */
 const askedOf = (image, classifier) => classifier.asked[image] - study.no_truth.length;
 
+/** The images that are alike by a classifier's features, nearest first: image -> [image, distance]. kind: "duplicates" or "nearest". */
+function alikeOf(classifier, kind) {
+  const table = classifier.alike[kind];
+  if (table instanceof Map || !table) return table ?? new Map();
+  const [one, other, distance] = ["one", "other", "distance"].map((key) => unpacked(table[key]));
+  const found = new Map();
+  const add = (image, to, apart) => {
+    if (!found.has(image)) found.set(image, []);
+    found.get(image).push([to, apart]);
+  };
+  distance.forEach((apart, row) => {
+    add(one[row], other[row], apart);
+    if (kind === "duplicates") add(other[row], one[row], apart);
+  });
+  for (const images of found.values()) images.sort((a, b) => a[1] - b[1]);
+  classifier.alike[kind] = found;
+  return found;
+}
+
 /** "right", "wrong" or "not asked": whether a classifier saw the label that was asked for. */
 function verdictOf(image, classifier, engine) {
   const asked = askedOf(image, study.classifiers[classifier]);

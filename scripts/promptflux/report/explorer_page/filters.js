@@ -85,6 +85,18 @@ const ALL_FILTERS = [
     there: () => study.prompts.length > 0,
   },
   {
+    key: "alike",
+    title: "Nearly the same as another",
+    values: () => ["no", "yes"],
+    of: () => {
+      const alike = alikeOf(classifierNow(), "duplicates");
+      return (image) => Number(alike.has(image));
+    },
+    flag: true,
+    ofAnswers: true,
+    there: () => study.classifiers.some((it) => it.alike.duplicates),
+  },
+  {
     key: "pattern",
     title: "A test pattern stands in",
     values: () => ["no", "yes"],

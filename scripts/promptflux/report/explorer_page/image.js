@@ -181,7 +181,7 @@ function notesOf(classifier, images) {
   return notes;
 }
 
-/** The same prompt and number in the other variants, and the other images of the prompt. */
+/** The same prompt and number in the other variants, the other images of the prompt, and those that are alike. */
 function relativesOf(image) {
   const { variants, numbers } = relatives(image);
   const strip = (title, images, caption, open) => {
@@ -199,14 +199,18 @@ function relativesOf(image) {
       left ? make("p", { class: "quiet small", text: `and ${number(left)} more` }) : null,
     ]);
   };
+  const comparing = (other) => openCompare(nameOf(image), nameOf(other));
+  const alike = (kind, title) =>
+    study.classifiers.map((classifier) => {
+      const others = new Map(alikeOf(classifier, kind).get(image) ?? []);
+      const caption = (other) => `${nameOf(other)}, ${others.get(other).toPrecision(2)}`;
+      return strip(`${title}, to ${classifier.name}`, [...others.keys()], caption, comparing);
+    });
   return [
-    strip(
-      "Compare with another variant",
-      variants,
-      (it) => variantOf(it).label,
-      (it) => openCompare(nameOf(image), nameOf(it)),
-    ),
+    strip("Compare with another variant", variants, (it) => variantOf(it).label, comparing),
     strip("Other images of this prompt", numbers, (it) => `${columns.number[it]}`, openImage),
+    ...alike("duplicates", "Nearly the same"),
+    ...alike("nearest", "The nearest of your own images"),
   ];
 }
 

@@ -13,7 +13,7 @@ const TEXTS = {
 };
 const LISTS = [
   ...["verdict", "asked", "seen", "prompt", "variant", "engines"],
-  ...["pattern", "safety", "problem", "compare"],
+  ...["alike", "pattern", "safety", "problem", "compare"],
 ];
 const VIEWS = ["image", "compare"]; // opening one of these is a step of the history
 
