@@ -27,7 +27,7 @@ from promptflux.report.explorer import FOLDER, SCRIPTS, around_seed, cell_of, wr
 PROMPTS = [
     *(Prompt(name, text, negative_prompt=text[:30]) for name, text in HOSTILE.items()),
     Prompt("town", "a city at night", seed=9, label="forest"),
-    Prompt("braces", "a {red|blue} brace, {kept}", template="a {{red|blue}} brace, {kept}"),
+    Prompt("braces", "a {red|blue} brace, {kept}", "no {a|b} of it", template="a {{red|blue}} brace, {kept}"),
     Prompt("quoted", '"big" trees of a forest'),
 ]
 DIFFERING = ["weak/town_1", "strong/money_2"]

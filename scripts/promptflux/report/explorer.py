@@ -105,7 +105,7 @@ def digest(text: str) -> str:
 
 def inert(data: Mapping[str, Any]) -> str:
     """JSON that is text inside of a `script` element: no `<` that could end it, and ASCII alone."""
-    text = json.dumps(data, separators=(",", ":"))
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -195,9 +195,9 @@ def link(path: str, folder: Path) -> str:
 
 
 def shown_prompts(prompts: Sequence[Prompt], config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of each prompt its `name`, `text` and `seed`, and what of `negative`, `template` and `cell` it has.
+    """Of each prompt its `name`, `text` and `seed`, and what of `negative`, `label` and `template` it has.
 
-    cell: its text as a prompts table has it, null if it has none, where that is another than `text`.
+    cell, negative_cell: where that is another text, how a prompts table has it; null if none can have it.
     """
     for prompt in prompts:
         shown: dict[str, Any] = {
@@ -211,8 +211,9 @@ def shown_prompts(prompts: Sequence[Prompt], config: Mapping[str, Any]) -> Itera
             shown["label"] = prompt.label
         if prompt.template:
             shown["template"] = prompt.template
-        if (cell := cell_of(prompt.prompt)) != prompt.prompt:
-            shown["cell"] = cell
+        for key, text in (("cell", prompt.prompt), ("negative_cell", prompt.negative_prompt)):
+            if (cell := cell_of(text)) != text:
+                shown[key] = cell
         yield shown
 
 
@@ -277,7 +278,7 @@ def image_columns(
     for image in generated:
         variant, prompt, number = parts_of_image(image)
         head = read_head(results.image(image))
-        recipe, made_with = head.get("recipe", {}), head.get("made_with", {})
+        recipe, made_with = head["recipe"], head["made_with"]
         seed = recipe.get("seed")
         (height, width), problem = loaded.get(image, ((0, 0), ""))
         add(
@@ -289,7 +290,7 @@ def image_columns(
             height=height or pixels_of(made_with, "height"),
             recipe=recipes.place({key: it for key, it in recipe.items() if key not in OF_THE_PROMPT}),
             made=made.place({key: it for key, it in made_with.items() if key not in ("template", "problem")}),
-            parameters=parameters.place(around_seed(head.get("parameters", ""), seed, *texts[prompt])),
+            parameters=parameters.place(around_seed(head["parameters"], seed, *texts[prompt])),
             problem=problems.place(problem),
             mark=marks.place(mark_of(made_with)),
         )

@@ -159,11 +159,11 @@ const quotedCell = (text) => (text.startsWith('"') ? `"${text.replaceAll('"', '"
 /** The line of a prompts table that has this image, under its header; null if no line stands for such a prompt. */
 function rowOf(image) {
   const prompt = promptOf(image);
-  if (!prompt || prompt.cell === null) return null;
+  if (!prompt || prompt.cell === null || prompt.negative_cell === null) return null;
   const cells = {
     name: prompt.name,
     prompt: prompt.cell ?? prompt.text,
-    negative_prompt: prompt.negative ?? "",
+    negative_prompt: prompt.negative_cell ?? prompt.negative ?? "",
     images: columns.number[image],
     seed: prompt.seed,
     ...(prompt.label && { label: prompt.label }),

@@ -70,7 +70,7 @@ const ALL_FILTERS = [
   },
   {
     key: "variant",
-    title: "Variant",
+    title: study.axes === "variant" ? "Variant" : `Variant: ${study.axes}`,
     values: () => [OWN, ...study.variants.map((variant) => variant.name)],
     labels: () => [OWN, ...study.variants.map((variant) => variant.label)],
     of: () => (image) => columns.variant[image],

@@ -238,7 +238,9 @@ function recipeFacts(image) {
   ].filter(([, , text]) => text !== null);
   const recipe = recipeOf(image);
   if (!texts.length && !recipe) return [];
-  const entries = recipe ? Object.entries({ ...recipe, ...madeWith(image) }) : [];
+  const entries = recipe
+    ? Object.entries({ ...recipe, "model digest": recipe.model, ...madeWith(image) })
+    : [];
   const list = entries
     .filter(([key]) => !["prompt", "negative_prompt"].includes(key))
     .flatMap(([key, value]) => [
