@@ -13,7 +13,7 @@ from support.drawn_study import CLASSIFIER, photograph
 
 from promptflux.errors import StudyError
 from promptflux.map import neighbors, projection
-from promptflux.map.neighbors import near_duplicates, nearest
+from promptflux.map.neighbors import distances, near_duplicates, nearest
 from promptflux.map.projection import project
 from promptflux.map.rows import Rows, read_rows
 
@@ -165,18 +165,21 @@ class Flat:
 
     def __init__(self, groups: int = 1):
         self.groups = groups
+        self.opened: set[str] = set()
 
     def __getitem__(self, name: str) -> np.ndarray:
+        self.opened.add(name)
         return np.full(3072, int(name[2:]) // self.groups % 256, np.uint8)
 
     def difference(self, one: str, other: str) -> float:
         return float(abs(int(self[one][0]) - int(self[other][0])))
 
 
-@pytest.fixture(params=[2**24, 200])
+@pytest.fixture(params=[(2**24, 256), (200, 256), (2**24, 5)])
 def blocks(request, monkeypatch):
-    """Blocks as they are, and of very few rows."""
-    monkeypatch.setattr("promptflux.map.rows.BLOCK_VALUES", request.param)
+    """Blocks as they are, of very few rows, and few rows beside many."""
+    monkeypatch.setattr("promptflux.map.rows.BLOCK_VALUES", request.param[0])
+    monkeypatch.setattr(neighbors, "FEW", request.param[1])
 
 
 def test_pairs_are_those_of_all_with_all(blocks):
@@ -219,6 +222,18 @@ def test_images_that_are_all_the_same_are_named_up_to_a_number_and_that_is_said(
     assert "there are more; the table has the first 7" in capsys.readouterr().err
 
 
+def test_a_threshold_is_where_it_is():
+    angles = np.radians([0, 10, 90, 90 + 10.05, 180])
+    rows = rows_of(np.column_stack([np.cos(angles), np.sin(angles)]) * 100)
+    near, far = distances(rows, np.array([0, 2]), np.array([1, 3]))
+    assert near < far < near + 2e-4
+    pictures = Flat()
+    for distance, count in ((near - 1e-6, 0), (near, 1), (far - 1e-6, 1), (far, 2)):
+        assert len(near_duplicates(rows, range(5), pictures, distance, 1)[0]) == count
+    assert pictures.opened == {"p_0", "p_1", "p_2", "p_3"}  # none that is alone
+    assert len(near_duplicates(rows, range(5), Flat(), far, 0.99)[0]) == 0
+
+
 def test_features_without_a_direction():
     rows = rows_of(np.array([[0, 0], [0, 0], [1, 0], [0, 1], [2, 0]]))
     pairs, _ = near_duplicates(rows, range(5), Flat(100), 0.02, 0)
@@ -246,8 +261,9 @@ def test_places_are_the_principal_components(how, shape, monkeypatch):
         monkeypatch.setattr(projection, "MOST_AT_ONCE", 1)
         monkeypatch.setattr(projection, "IN_PARTS", 10)
     found = project(rows, "pca")
-    pca = PCA(2, svd_solver="full").fit(rows.matrix())
-    wanted = pca.transform(rows.matrix())
+    matrix = rows.values.astype(float) * np.where(np.arange(60) < 5, 4, 1)[:, None]
+    pca = PCA(2, svd_solver="full").fit(matrix)
+    wanted = pca.transform(matrix)
     close = 1e-2 if how == "in parts" else 1e-4
     np.testing.assert_allclose(found.places, wanted, atol=close * np.abs(wanted).max())
     assert found.shares == pytest.approx(pca.explained_variance_ratio_, abs=close)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.workflow import WORKFLOW
+from support.workflow import MAP, WORKFLOW
 
 from promptflux.files.tables import read_predictions
 from promptflux.files.tensors import open_tensors
@@ -42,9 +42,17 @@ def test_own_images_alone_and_a_broken_one_replaced_by_a_test_pattern(new_study)
     photos.mkdir()
     shutil.copy(WORKFLOW / "examples/photos/coffee.jpg", photos)
     (photos / "text.png").write_text("this is not a picture")
-    new_study.change(prompts=None, images="photos", on_bad_image="test_pattern", figures={"images": "all"})
+    new_study.change(
+        prompts=None, images="photos", on_bad_image="test_pattern", figures={"images": "all"}, map=MAP
+    )
     new_study.run()
     assert not (new_study / "results/images").exists()
+    [head, placed] = (new_study / "results/map/small_map.tsv").read_text().splitlines()
+    assert placed.startswith("coffee\t") and head.endswith("pca_1\tpca_2")
+    assert sorted(path.name for path in (new_study / "results/map").iterdir()) == [
+        "small_map.png",
+        "small_map.tsv",
+    ]
     with open_tensors(new_study / "results/tensors/gray28/images.h5") as batch:
         assert batch.names == ["coffee", "text"]
         assert batch.problems[0] == "" and "not a PNG" in batch.problems[1]
