@@ -20,6 +20,7 @@ include: "rules/figures.smk"
 include: "rules/metrics.smk"
 include: "rules/variants.smk"
 include: "rules/explorer.smk"
+include: "rules/compare.smk"
 include: "rules/report.smk"
 include: "rules/record.smk"
 

@@ -22,6 +22,7 @@ from promptflux.paths import Results
 from promptflux.report.sections import (
     benchmarks,
     classifier_sections,
+    comparison_sections,
     explored_classifiers,
     files_of,
     files_of_variants,
@@ -199,7 +200,9 @@ def rule_name(*parts):
 
 CODE = {
     "explorer": {"data": sorted(PROMPTFLUX.glob("scripts/promptflux/report/explorer_page/*"))},
-    "report": {"data": [f"scripts/promptflux/report/{name}.html.j2" for name in ("page", "numbers")]},
+    "report": {
+        "data": [f"scripts/promptflux/report/{name}.html.j2" for name in ("page", "numbers", "comparison")]
+    },
     "export_bson": {"script": "julia/export_bson.jl"},
     **{engine.stage: {"script": engine.script} for engine in ENGINES.values()},
 }
@@ -357,6 +360,7 @@ wildcard_constraints:
     classifier="|".join(STUDY.classifiers),
     engine="|".join(ENGINES),
     input_name="|".join(STUDY.inputs),
+    other="|".join(STUDY.compared),
     model="|".join(map(re.escape, STUDY.of_the_hub)),
 
 

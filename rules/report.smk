@@ -10,6 +10,7 @@ rule report:
         study=RESULTS.study,
         gallery=RESULTS.gallery,
         explorer=RESULTS.explorer,
+        compared=[file for files in comparison_sections(STUDY).values() for file in files.values()],
         verified=RESULTS.verified if STUDY.reference else [],
         variants=files_of_variants(variants_section(STUDY)),
         images=BROUGHT_IMAGES,
@@ -34,6 +35,7 @@ rule report:
         asked=asked_of("report"),
         classifiers=lambda wildcards, output: classifier_sections(STUDY, RUNNING, Results.of(output.report)),
         benchmarks=lambda wildcards, output: benchmarks(STUDY, RUNNING, Results.of(output.report)),
+        comparisons=lambda wildcards, output: comparison_sections(STUDY, Results.of(output.report)),
         variants_section=lambda wildcards, output: variants_section(STUDY, Results.of(output.report)),
     message:
         "Writing the report"

@@ -13,6 +13,7 @@ ROOTS = [
     "../other/",
     ".snakemake/storage/s3/studies/mine/",
     "/data/results/of_may/",  # a folder of the same name further up
+    "old_results/",
 ]
 
 
@@ -66,6 +67,7 @@ def test_the_names_of_the_results():
         "report": "results/report.html",
         "explorer": "results/explorer.html",
         "manifest": "results/manifest.sha256",
+        "comparison": "results/comparison/a_other/a_file",
         "study": "results/study.json",
         "batches": "results/batches.tsv",
         "verified": "results/verify.tsv",

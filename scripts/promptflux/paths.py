@@ -18,7 +18,7 @@ class Results:
     @classmethod
     def of(cls, file: str | Path) -> "Results":
         """The results that `file` lies in."""
-        return cls(str(file)[: str(file).rindex("results/")])
+        return cls(str(file)[: f"/{file}".rindex("/results/")])
 
     def __call__(self, name: str = "") -> str:
         """The file `name`, relative to the folder of the results; that folder itself without a name."""
@@ -173,6 +173,10 @@ class Results:
     def batches(self) -> str:
         """The images of each batch."""
         return self("batches.tsv")
+
+    def comparison(self, other: str, file: str) -> str:
+        """A table or figure of this study beside another one."""
+        return self(f"comparison/{other}/{file}")
 
     @property
     def verified(self) -> str:

@@ -163,6 +163,11 @@ def label_a_prompt(study: Study) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
+def compare_with_a_copy(study: Study) -> None:
+    shutil.copytree(study / "results", study / "other")
+    study.change(compare="other")
+
+
 EDITS = {
     "nothing": lambda study: None,
     "a prompt's text": lambda study: study.write_prompts(PROMPTS | {"city": "another city"}),
@@ -199,6 +204,7 @@ EDITS = {
     ),
     "`map: distance`": lambda study: study.change(map={"distance": 0.1}),
     "`export`": lambda study: study.change(export=["safetensors", "onnx"]),
+    "`compare` names a study": compare_with_a_copy,
     "`julia/src`": changed(
         "julia/src/PromptFlux.jl", "module PromptFlux\n", "module PromptFlux\n\nconst NEW = 1\n"
     ),

@@ -230,8 +230,7 @@ class OpenStudy:
 
     def _check_files(self) -> None:
         """StudyError if one of the files with arrays is missing."""
-        wanted = [file for name in self.tables for file in (HERE.model(name, ".h5"), HERE.truth(name))]
-        wanted += [
+        wanted = [
             HERE.predictions(classifier, engine, batch)
             for classifier, engine, _ in self._finished.each_table()
             for batch in self._batches

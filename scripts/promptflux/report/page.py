@@ -37,6 +37,7 @@ from promptflux.images.inputs import InputSpec
 from promptflux.images.provenance import read_mark, read_provenance
 from promptflux.images.thumbnails import data_uri, displayed, scaled, thumbnail
 from promptflux.paths import Results
+from promptflux.report.comparison import read_comparison
 from promptflux.report.limits import MOST_PROMPTS
 from promptflux.report.map import read_map, shown_images
 from promptflux.report.numbers import read_numbers
@@ -68,6 +69,7 @@ def write_page(
     benchmarks: Mapping[str, Sequence[str]],
     verified: str | None,
     variants: Mapping | None = None,
+    comparisons: Mapping | None = None,
     output: str,
     times_figure: str,
     style: Mapping,
@@ -84,7 +86,7 @@ def write_page(
     how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
     `verify`, if there is one. variants: in a study that has some the paths of `answers` (classifier -> table), `costs`,
-    `axes` (figures) and `sheets` (prompt's name -> figure). times_figure: a PNG that is drawn of the benchmarks. style: the fields of
+    `axes` (figures) and `sheets` (prompt's name -> figure). comparisons: other study -> the paths of its comparison, by name. times_figure: a PNG that is drawn of the benchmarks. style: the fields of
     `Style`.
     """
     folder = Path(output).parent
@@ -138,6 +140,10 @@ def write_page(
         times=times,
         times_figure=picture(times_figure) | {"caption": where_the_time_went.CAPTION},
         verified=read_verified(verified) if verified else None,
+        comparisons=[
+            read_comparison(other, files, lambda path: link(path, folder), picture)
+            for other, files in (comparisons or {}).items()
+        ],
         variants=shown_variants(variants, folder) if variants else None,
         made_with=common_provenance({name: paths[name] for name in thumbnails if name in paths}),
         versions=versions(),

@@ -145,6 +145,14 @@ def files_of_variants(section: Mapping[str, Any]) -> list[str]:
     return [*section["answers"].values(), section["costs"], *section["axes"], *section["sheets"].values()]
 
 
+COMPARISON = ("differences.tsv", "images.tsv", "labels.tsv", "metrics.tsv", "images.png")
+
+
+def comparison_sections(study: Study, results: Results = HERE) -> dict[str, dict[str, str]]:
+    """What the report shows of each study that this one is held beside: the paths of its files, by their names."""
+    return {other: {file: results.comparison(other, file) for file in COMPARISON} for other in study.compared}
+
+
 def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
     """Every file that the sections of the classifiers name."""
     files = []

@@ -33,6 +33,7 @@ CONSEQUENCES = {
     "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the explorer and the report",
     "map": "the images are compared and mapped again, and the report is made",
+    "compare": "the comparison and the report are made again",
     "verify": "the comparison and the report are made again",
 }
 

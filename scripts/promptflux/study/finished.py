@@ -91,6 +91,14 @@ class Finished:
         """Where a file lies that `Results` names."""
         return self.folder / HERE.name(file)
 
+    def records(self) -> list[Path]:
+        """The files that its results are known by: who has them, has what was asked and the sums of what was made."""
+        return [self(file) for file in (*RECORDS, *self._of_classifiers())]
+
+    def _of_classifiers(self) -> Iterator[str]:
+        for classifier in self.tables:
+            yield from (HERE.model(classifier, ".h5"), HERE.truth(classifier), HERE.metrics(classifier))
+
     def each_table(self) -> Iterator[tuple[str, str, Path]]:
         """Each classifier and engine, and the table of their predictions."""
         for classifier, engines in self.tables.items():
@@ -129,7 +137,8 @@ def find_finished(folder: str | Path) -> Finished:
     found = {
         f"predictions/{classifier}/{engine}.tsv": path for classifier, engine, path in study.each_table()
     }
-    if missing := [name for name in [*images, *found] if not (results / name).is_file()]:
+    wanted = [*images, *found, *(str(path.relative_to(results)) for path in study.records())]
+    if missing := [name for name in wanted if not (results / name).is_file()]:
         raise _unfinished(results, missing)
     if changed := [name for name, path in found.items() if sha256_of_file(path) != sums[name]]:
         raise StudyError(

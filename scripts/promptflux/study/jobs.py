@@ -58,6 +58,7 @@ def jobs_of(
             {"code": code("verify"), "reference": str(study.reference) if study.reference else None},
             study.reference_files,
         ),
+        *_comparisons(study, code, style),
         Job(
             "explorer",
             {
@@ -235,6 +236,18 @@ def _variants(study: Study, code: Callable[[str], str], style: Mapping[str, Any]
         "style": style,
     }
     yield Job("variants", asked)
+
+
+def _comparisons(study: Study, code: Callable[[str], str], style: Mapping[str, Any]) -> Iterator[Job]:
+    """The jobs that hold the study beside others."""
+    for name, other in study.compared.items():
+        asked = {
+            "code": code("compare"),
+            "folder": str(other.folder),
+            "style": style,
+            "rows": _digest(study.prompts),
+        }
+        yield Job(f"compare/{name}", asked, study.compared_files[name])
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:

@@ -30,6 +30,7 @@ from promptflux.study.colormaps import colormap_schema
 from promptflux.study.config import CONFIG, find, overlay, read_config
 from promptflux.study.engines import engines_schema
 from promptflux.study.exports import exports_schema
+from promptflux.study.finished import Finished, find_finished
 from promptflux.study.image_labels import read_image_labels
 from promptflux.study.own_images import SNAKEMAKE_VARIABLE, OwnImage, list_images
 from promptflux.study.variants import Grid, laid_over, read_grid, variants_schema
@@ -57,7 +58,8 @@ class Study:
     `prompts_of`: batch -> its prompts (batches of generated images only); with variants a batch is that of
     one of them, `{variant}/{prompt batch}`. `image_batches`: batch -> its image names. `own_images`: image
     name -> its file. `image_labels`: the labels of those that have one, by image name. `chosen`: the images that get figures of their own, in order. `layers`: classifier -> its layers
-    whose outputs for these images are kept and drawn. `reference`: the run to compare with, if any.
+    whose outputs for these images are kept and drawn. `reference`: the run to compare with, if any. `compared`:
+    other finished studies, by the names that they have here.
     """
 
     config: dict
@@ -74,6 +76,12 @@ class Study:
     chosen: list[str]
     layers: dict[str, list[str]]
     reference: Path | None
+    compared: dict[str, Finished]
+
+    @property
+    def compared_files(self) -> dict[str, list[str]]:
+        """Of each study to compare with, what its results are known by."""
+        return {name: [str(file) for file in it.records()] for name, it in self.compared.items()}
 
     @property
     def has_variants(self) -> bool:
@@ -213,6 +221,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
             "prompts": None,
             "images": None,
             "image_labels": None,
+            "compare": None,
             "verify": None,
             "classifiers": [],
         } | config
@@ -233,6 +242,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
     grid = attempt(read_grid, config, otherwise=no_grid)
     generators = attempt(_generators, config, grid, places, otherwise={}) if prompts_path else {}
     reference = attempt(_reference, config, places, otherwise=None)
+    compared = attempt(_compared, config, places, otherwise={})
     own_images = attempt(_own_images, config, places, otherwise=None)
     by_image_name = {image.name: image for image in own_images or []}
     image_labels = (
@@ -248,7 +258,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         )
     if config["prompts"] is None and config["images"] is None and not found:
         found.append("config.yaml: prompts and images are both null; a study needs one of them.")
-    read = [prompts_path, reference]
+    read = [prompts_path, reference, *(it.folder for it in compared.values())]
     read += list(dict.fromkeys(file for generator in generators.values() for file in generator.files()))
     read += [path for spec in classifiers.values() for path in (*spec.files, spec.weights_path)]
     found += _variables(places[-1].resolve(), [path for path in read if path])
@@ -299,6 +309,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         ),
         layers=_layers(classifiers, config["figures"]["layers"]),
         reference=reference,
+        compared=compared,
     )
 
 
@@ -348,6 +359,45 @@ def _reference(config: dict, folders: list[Path]) -> Path | None:
     if not read_checksums(path):
         raise StudyError(f"config.yaml: verify is {shown(str(path))}, a list of SHA-256 sums without any.")
     return path
+
+
+def _compared(config: dict, folders: list[Path]) -> dict[str, Finished]:
+    """The finished studies that `compare` names, by what they are called here.
+
+    That is the name of the folder that has them, or theirs, if they are called otherwise than `results`.
+    """
+    wanted = [config["compare"]] if isinstance(config["compare"], str) else config["compare"] or []
+    compared: dict[str, Finished] = {}
+    found: list[str] = []
+    for entry in wanted:
+        path = find(entry, folders)
+        if path is None:
+            where = " or ".join(map(str, folders))
+            found.append(
+                f"config.yaml: compare names {shown(entry)}, and there is no such folder in {where}."
+            )
+            continue
+        try:
+            study = find_finished(path)
+        except StudyError as error:
+            found += [f"config.yaml: compare names {shown(entry)}. {sentence}" for sentence in error.args]
+            continue
+        full = study.folder.resolve()
+        if full == Path(HERE()).resolve():
+            found.append(
+                f"config.yaml: compare names {shown(entry)}, which are the results of this study itself."
+            )
+            continue
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", (full.parent if full.name == HERE() else full).name)[
+            :60
+        ].strip("_")
+        name, number = "other" if name in ("", HERE()) else name, 1
+        while (numbered := name if number == 1 else f"{name}_{number}") in compared:
+            number += 1
+        compared[numbered] = study
+    if found:
+        raise StudyError(*found)
+    return compared
 
 
 def _variables(workflow: Path, paths: Iterable[str | Path]) -> list[str]:
