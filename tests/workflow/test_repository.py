@@ -29,7 +29,7 @@ IMPORT_NAMES = {
     "huggingface_hub": "huggingface-hub",
 }
 # Scripts that a person runs, and no rule.
-COMMANDS = {WORKFLOW / "scripts/convert.py"}
+COMMANDS = {WORKFLOW / f"scripts/{name}.py" for name in ("convert", "pack", "rerun")}
 # The two workflows, each with rules, scripts and envs of its own.
 HOUSES = (WORKFLOW, WORKFLOW / "training")
 ENVS = [path for path in conda_channel.ENVS if path.stem != "julia"]
