@@ -92,6 +92,19 @@ def test_frames_are_what_was_asked_and_made(finished, opened):
     assert opened.predictions["confidence"].min() > 0
 
 
+def test_metrics_are_those_of_the_table(finished, opened):
+    table = pd.read_csv(
+        finished / "results/metrics/small.tsv",
+        sep="\t",
+        keep_default_na=False,
+        na_values={"low": "", "high": "", "level": ""},
+    )
+    metrics = opened.metrics
+    assert len(metrics) == len(table) > 3 and set(metrics["classifier"]) == {"small"}
+    for column in ("what", "label", "value", "low", "n"):
+        assert metrics[column].astype(table[column].dtype).equals(table[column]), column
+
+
 def test_arrays_are_those_of_the_files(finished, opened):
     tensors = opened.tensors["gray28"]
     assert (tensors.shape, tensors.dtype, tensors.names) == ((9, 1, 28, 28), np.float32, IMAGES)

@@ -27,6 +27,7 @@ from promptflux.files.tables import Prediction, read_predictions
 from promptflux.files.tensors import TENSORS
 from promptflux.generation.prompts import Prompt
 from promptflux.images.opening import open_rgb
+from promptflux.metrics.table import Metric, read_metrics
 from promptflux.metrics.truth import read_truth
 from promptflux.opened.arrays import Lazily, LazyArray, OpenFiles
 from promptflux.paths import HERE
@@ -217,7 +218,24 @@ class OpenStudy:
             )
         )
 
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """A row per classifier and number: what, engine, variant, label, other, value, low, high, level, n, as docs/metrics.md says."""
+        rows = [
+            {"classifier": classifier, **dataclasses.asdict(it)}
+            for classifier in self.tables
+            for it in self._metrics(classifier)
+        ]
+        return _pandas().DataFrame(rows).astype({"low": float, "high": float, "level": float})
+
     # Reading
+
+    def _metrics(self, classifier: str) -> list[Metric]:
+        path = self._finished(HERE.metrics(classifier))
+        try:
+            return read_metrics(path)
+        except (ValueError, TypeError, OSError) as error:
+            raise StudyError(f"{plain(path)}: the table of metrics is damaged ({reason(error)}).") from None
 
     def _rows(self, classifier: str, engine: str) -> list[Prediction]:
         path = self._finished.tables[classifier][engine]
