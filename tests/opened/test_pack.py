@@ -209,7 +209,7 @@ ODD = [
     "../outside.txt", "study/../../outside.txt", "/tmp/outside.txt", "study//x.txt", "study/./x.txt", "C:/outside.txt",
     "study\\..\\x.txt", "study/.hidden.txt", "study/.snakemake/x.txt", "study/profiles/default/config.yaml",
     "study/results/x.tsv", "study/Snakefile", "study/code.py", "other/x.txt", "study/a\nb.txt", "study/a\u202etxt.txt",
-    "study/{x}.txt", "study/x.txt.", "study/" + "x" * 300 + ".txt", "study/x.txt/", "",
+    "study/{x}.txt", "study/x.txt.", "study/" + "x" * 300 + ".txt", "",
 ]  # fmt: skip
 
 

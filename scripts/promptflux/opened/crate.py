@@ -150,7 +150,7 @@ def _file(crate: ROCrate, name: str, content: Path | bytes) -> File:
 
 def _metrics(crate: ROCrate, study: Finished) -> list[Any]:
     """The shares that are right, of all images and of each variant, as values of the study."""
-    found = []
+    found: list[Any] = []
     for classifier in study.tables:
         for it in read_metrics(study(HERE.metrics(classifier))):
             if it.what != "right" or it.label or it.other:

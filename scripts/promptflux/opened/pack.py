@@ -99,8 +99,8 @@ def contents(study: Finished, with_images: bool = False) -> tuple[dict[str, Path
         found |= _prompts(study, config, home)
         config["prompts"] = "prompts.tsv"
     found[f"{STUDY}/{CONFIG}"] = _text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100))
-    for path in _tables(study.folder, with_images):
-        found[f"{RESULTS}/{path.relative_to(study.folder).as_posix()}"] = path
+    for table in _tables(study.folder, with_images):
+        found[f"{RESULTS}/{table.relative_to(study.folder).as_posix()}"] = table
     rows = ["\t".join(COLUMNS), *("\t".join([it.file, it.sha256, it.where]) for it in inputs)]
     found[INPUTS] = _text("\n".join(rows) + "\n")
     found[RECIPES] = _text("".join(_recipes(study)))
