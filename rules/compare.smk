@@ -34,7 +34,7 @@ rule compare:
     log:
         RESULTS.log("compare/{other}"),
     conda:
-        ENVS["figures"]
+        ENVS["map"]
     resources:
         mem_mb=growing(2000),
         runtime=growing(10 + IMAGES // 500),
