@@ -22,7 +22,7 @@ run: setup
 	snakemake --cores $(CORES)
 
 test: setup
-	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-conda: setup
 	@command -v conda >/dev/null || { echo "conda was not found on the PATH" >&2; exit 1; }

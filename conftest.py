@@ -19,6 +19,13 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(reason.removeprefix("Skipped: "), red=True, bold=True)
 
 
+def pytest_collection_modifyitems(items):
+    """Whole runs first: where several processes test, the many short tests fill the time at the end."""
+    items.sort(
+        key=lambda item: not {"julia", "workflow", "training"} & set(item.path.relative_to(WORKFLOW).parts)
+    )
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], None]], Path]:
     """Make a folder once a session, also where several processes test: `made_once(name, make)` calls `make(folder)`."""

@@ -23,11 +23,11 @@ using SHA: SHA256_CTX, digest!, sha256, update!
 using SIMD: Vec, vifelse, vload, vstore
 
 export StudyError, InputSpec, Description, Network
-export load_description, load_network, save_network, load_model, save_model, weights, with_weights
+export load_network, save_network, load_model, save_model, weights, with_weights
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
 export open_study
-export infer, export_bson, import_state, predict_files
+export infer, export_bson, predict_files
 
 # How a script meets the person who runs it.
 include("job.jl")

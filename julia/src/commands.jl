@@ -142,17 +142,6 @@ function export_bson(; weights, model, architecture)
 end
 
 """
-    import_state(; model, state, output)
-
-The way back: write the state of a Flux model in the BSON file `state` (see [`load_state`](@ref)), which has the
-layers of the model file `model`, as a model file, which PyTorch's side of the project runs.
-"""
-function import_state(; model, state, output)
-    description = load_description(model)
-    save_model(output, description, load_state(state, description))
-end
-
-"""
     predict_files(images; classifier, top = 3)
 
 Print the most probable labels of PNG and JPEG files. `classifier` is a model file, or the name of a

@@ -55,6 +55,8 @@ TIMM = {
     "resnet18": "resnet18",
     "vgg11": "vgg11",
 }
+# These have the blocks of vgg11, more of them, and half a gigabyte of weights each: `make test-networks` computes with them.
+LARGE = ("vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 SIZES = {"inception_v3": 299}  # the least that its classifier for training takes
 SIZE = 64  # pixels: a network is the same for the default input, at a tenth of the time
 LABELS = [f"label {number}" for number in range(1000)]
@@ -136,7 +138,16 @@ def test_without_a_word_input_and_labels_are_those_of_the_published_weights(tmp_
     assert [label.partition(",")[0] for label in weights.meta["categories"]][:3] == list(spec.labels[:3])
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", LARGE)
+def test_the_names_are_those_of_torchvision(tmp_path, others, name):
+    with torch.device("meta"):
+        network = getattr(others[0], name)(weights=None)
+    state = {key: torch.zeros(1).expand(tensor.shape) for key, tensor in state_of(network).items()}
+    spec = ready(tmp_path, name)
+    assert list(taken("c.pt", state, spec)) == list(spec.parameters)
+
+
+@pytest.mark.parametrize("name", [name for name in COUNTS if name not in LARGE])
 def test_as_torchvision_computes_it(tmp_path, others, name):
     spec = ready(tmp_path, name)
     images = random_images(spec)

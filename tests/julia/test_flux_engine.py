@@ -18,12 +18,14 @@ from support.flux import (
     random_spec,
     run_torch,
     structure,
+    write_arrays,
     write_images,
     write_weights,
 )
 from support.specs import write_spec
 from support.workflow import WORKFLOW
 
+from promptflux.classifiers.importers.flux_file import flux_weights
 from promptflux.classifiers.kinds import KINDS
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_model, load_weights, save_model
@@ -326,35 +328,19 @@ def test_parity_catches(julia, small, tmp_path, fault):
 
 def test_the_way_back_to_pytorch(julia, small, tmp_path):
     """What a Flux user has trained, as `Flux.state` in a BSON file, becomes weights that PyTorch runs."""
-    julia(
-        """
-        using Flux, BSON
-        model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
-                      Dense(392 => 4), softmax)
-        BSON.bson(ARGS[1], Dict(:state => Flux.state(model)))
-        import_state(; model=ARGS[2], state=ARGS[1], output=ARGS[3])
-        """,
-        tmp_path / "own.bson",
-        model_of(small),
-        tmp_path / "small.h5",
-    )
-    description, weights = load_model(tmp_path / "small.h5")
-    assert description.to_dict() == small.to_dict() and list(weights) == list(small.parameters)
-    assert list(load_weights(tmp_path / "small.h5", small)) == list(weights)  # as weights of a spec, too
     shutil.copy(small.path.parent / "small_tensors.h5", tmp_path)
     julia(
         """
         using Flux, BSON
         model = Chain(Conv((3, 3), 3 => 8, relu), MaxPool((2, 2)), Conv((3, 3), 8 => 8, relu), Flux.flatten,
                       Dense(392 => 4), softmax)
-        Flux.loadmodel!(model, BSON.load(ARGS[1])[:state])
+        BSON.bson(ARGS[1], Dict(:state => Flux.state(model)))
         images = PromptFlux.h5open(file -> read(file["images"]), ARGS[2])
         PromptFlux.h5open(file -> (file["probabilities"] = model(images)), ARGS[3], "w")
         """,
-        tmp_path / "own.bson",
-        tmp_path / "small_tensors.h5",
-        tmp_path / "own.h5",
+        *(tmp_path / name for name in ("own.bson", "small_tensors.h5", "own.h5")),
     )
+    write_arrays(tmp_path, small, flux_weights(str(tmp_path / "own.bson"), small))
     with open_predictions(run_torch(tmp_path, "small", 1)) as ours, h5py.File(tmp_path / "own.h5") as theirs:
         assert np.abs(ours.probabilities - theirs["probabilities"][()]).max() <= AGREES
 
@@ -395,18 +381,20 @@ def test_blocks_move_into_and_out_of_a_model_that_is_written_as_one_writes_it(ju
         images = PromptFlux.h5open(file -> read(file["images"]), ARGS[4])
         PromptFlux.h5open(file -> (file["logits"] = Flux.flatten(model(images))), ARGS[5], "w")
         BSON.bson(ARGS[6], Dict(:state => Flux.state(model)))
-        import_state(; model=ARGS[1], state=ARGS[6], output=ARGS[7])
         """,
         model_of(spec),
         *(
             tmp_path / name
-            for name in ("blocks.bson", "blocks.txt", "blocks_tensors.h5", "own.h5", "own.bson", "back.h5")
+            for name in ("blocks.bson", "blocks.txt", "blocks_tensors.h5", "own.h5", "own.bson")
         ),
     )
     with open_predictions(run_torch(tmp_path, "blocks", 1)) as ours, h5py.File(tmp_path / "own.h5") as theirs:
         assert np.abs(ours.logits - theirs["logits"][()]).max() <= AGREES
-    back = load_weights(tmp_path / "back.h5", spec)
-    assert all(np.array_equal(values, back[name]) for name, values in load_model(model_of(spec))[1].items())
+    weights = load_model(model_of(spec))[1]
+    for name in ("own.bson", "blocks.bson"):  # what a Flux user has of it, and what this project exports
+        back = flux_weights(str(tmp_path / name), spec)
+        assert list(back) == list(weights)
+        assert all(np.array_equal(values, back[key]) for key, values in weights.items())
     assert "SkipConnection" in (tmp_path / "blocks.txt").read_text()
 
 
@@ -577,7 +565,7 @@ def test_layers_without_bias_or_affine_and_labels_that_look_like_code(julia, tmp
         spec = load_spec(tmp_path / "plain.yaml")
     prepare(tmp_path, spec, 3, 1)
     julia(
-        f'{RUN_FLUX}\nimport_state(; model=ARGS[1], state=replace(ARGS[1], ".h5" => ".bson"), output=ARGS[1])',
+        f'{RUN_FLUX}\nsave_model(ARGS[1], load_model(replace(ARGS[1], ".h5" => ".bson"))[1:2]...)',
         *models(tmp_path, [spec]),
     )
     agree(tmp_path, [spec], 3)

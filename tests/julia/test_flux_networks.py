@@ -96,7 +96,10 @@ def test_a_network_of_imagenet(folder, julia):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ARCHITECTURES.glob("*.yaml")))
 def test_a_ready_architecture(folder, julia, name):
-    """Every layer, for images of the published size, with weights that keep all values of the order of 1."""
+    """Every layer, for images of the published size, with weights that keep all values of the order of 1.
+
+    The logits are those of torchvision, whose network it is.
+    """
     value = {"architecture": name, "weights": {"checkpoint": "c.pt"}}
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(value))
     spec = load_spec(folder / f"{name}.yaml", weights_exist=False)
@@ -106,6 +109,8 @@ def test_a_ready_architecture(folder, julia, name):
         with torch.device("meta"):
             network = getattr(models, name)(weights=None, **options)
         state = with_numbers(network, images).state_dict()
+        with torch.no_grad():
+            wanted = network(images).numpy()
     state = {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
     write_arrays(folder, spec, taken(name, state, spec))
     del network, state
@@ -118,6 +123,7 @@ def test_a_ready_architecture(folder, julia, name):
         print(name, engine, {"logits": found["logits"], worst: found[worst]}, len(found) - 2, "layers")
         assert found[worst] < CLOSE, {layer: value for layer, value in found.items() if value >= CLOSE}
     with open_predictions(torch_file) as file:
+        np.testing.assert_allclose(file.logits, wanted, rtol=0, atol=CLOSE * np.abs(wanted).max())
         assert np.ptp(file.logits, axis=0).max() > 0.01 * np.abs(file.logits).max(), (
             "any image gives the same"
         )

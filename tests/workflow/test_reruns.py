@@ -168,6 +168,16 @@ def compare_with_a_copy(study: Study) -> None:
     study.change(compare="other")
 
 
+def another_architecture(study: Study) -> None:
+    """Of a study whose classifier has the layers of another file."""
+    layers = SPEC[SPEC.index("layers:") : SPEC.index("labels:")]
+    (study / "small.yaml").write_text(SPEC.replace(layers, "architecture: own.yaml\n"))
+    (study / "own.yaml").write_text(layers)
+    study.run("results/models/small.h5")
+    assert "import_weights" not in study.planned()
+    (study / "own.yaml").write_text(layers.replace("kernel: 3", "kernel: 5"))
+
+
 EDITS = {
     "nothing": lambda study: None,
     "a prompt's text": lambda study: study.write_prompts(PROMPTS | {"city": "another city"}),
@@ -187,6 +197,7 @@ EDITS = {
     "a classifier's weights": lambda study: (study / "small.yaml").write_text(
         SPEC.replace("seed: 1", "seed: 2")
     ),
+    "the file of layers that a classifier names (`architecture`)": another_architecture,
     "`figures: colormap`": lambda study: study.change(figures={"colormap": "magma"}),
     "`figures: images`": lambda study: study.change(figures={"images": 3}),
     "`figures: layers`": lambda study: study.change(figures={"layers": 0}),

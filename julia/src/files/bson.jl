@@ -64,18 +64,6 @@ function check_sizes(description::Description, path)
     sizeof(Float16) * count <= filesize(path) || throw(Misfit("its network is larger than the file"))
 end
 
-"""
-    load_state(path, description) -> weights
-
-The weights in a BSON file in which a Flux user has stored `Flux.state(model)`, for a chain with the
-layers of `description`. Throws a [`StudyError`](@ref) that names the parameter if a shape does not
-fit, and if the file holds anything but plain data.
-"""
-load_state(path, description::Description) =
-    reading(path) do
-        check_weights(state_weights(path, read_bson(path), description), description, path)
-    end
-
 "The content of a BSON file as plain data."
 read_bson(path) = reading(() -> plain(parse_bson(read(path))), path)
 
@@ -97,20 +85,14 @@ end
 """
     state_weights(path, content, description) -> Weights
 
-Find the state of a chain in the content of a BSON file and name its arrays as `description` does.
+The arrays of the state of a chain in the content of a BSON file, named as `description` does.
 """
 function state_weights(path, content, description::Description)
-    entries = content isa Dict ? values(content) : []
-    found = [Dict(value)[:layers] for value in entries if value isa NamedFields && haskey(Dict(value), :layers)]
-    length(found) == 1 ||
-        throw(
-            StudyError(
-                "$path: $(length(found)) entries of the file are the state of a Flux chain; it should be " *
-                "one, such as `BSON.@save \"model.bson\" state=Flux.state(model)` writes."
-            )
-        )
+    state = get(content, :state, nothing)
+    state isa NamedFields && haskey(Dict(state), :layers) || throw(Misfit("it has no state of a chain"))
     network = Network(description)
-    return weights_of(network, layer_states(description, description.layers, network.chain, only(found), path))
+    states = layer_states(description, description.layers, network.chain, Dict(state)[:layers], path)
+    return weights_of(network, states)
 end
 
 """
