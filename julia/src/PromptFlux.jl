@@ -23,7 +23,7 @@ using SHA: SHA256_CTX, digest!, sha256, update!
 using SIMD: Vec, vifelse, vload, vstore
 
 export StudyError, InputSpec, Description, Network
-export load_network, save_network, load_model, save_model, weights, with_weights
+export load_description, load_network, save_network, load_model, save_model, weights, with_weights
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
 export open_study

@@ -370,7 +370,7 @@ end
         content = BSON.load(path)
         whole = content[:state]
         for (state, said) in
-            ((layers=whole.layers[1:2],) => "the model has 2 layers", nothing => "it has no state of a chain")
+            ((layers=Tuple(whole.layers)[1:2],) => "the model has 2 layers", nothing => "it has no state of a chain")
             content[:state] = state
             BSON.bson(joinpath(FOLDER, "other.bson"), content)
             @test occursin(said, sentence(() -> load_network(joinpath(FOLDER, "other.bson"))))

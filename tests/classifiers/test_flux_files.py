@@ -14,7 +14,10 @@ from import_weights import main as import_weights
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.importers.bson import read_bson
+from promptflux.classifiers.importers.entries import spec_layers
+from promptflux.classifiers.importers.flux_model import model_of
 from promptflux.classifiers.importers.jld2 import read_jld2
+from promptflux.classifiers.importers.julia_values import JuliaType, Struct
 from promptflux.classifiers.network import Network
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_model
@@ -381,3 +384,43 @@ def test_without_a_model_what_is_said_of_one_is_refused(tmp_path):
     spec.write_text(spec.read_text() + "axes: hwcn\n")
     with pytest.raises(StudyError, match="axes is given, which only a model has"):
         load_spec(spec)
+
+
+def test_fields_that_other_files_have_in_another_place_or_not_at_all():
+    """JLD2 writes no field that holds nothing, which its type tells; Flux 0.12.0 has the number of channels first."""
+    relu, four = Struct(JuliaType("NNlib.#relu")), np.float32([1, 2, 3, 4])
+    numbers = (1e-5, 0.1, True, False, None)
+    types = (relu.type, JuliaType("Core.Array"), JuliaType("Core.Float32"))
+    said = {"G": 2, "β": four, "γ": four, "ϵ": 1e-5, "momentum": 0.1, "affine": True, "chs": 4}
+    plain = {"ϵ": 1e-5, "size": (4,), "affine": False}
+    layers = (
+        Struct(JuliaType("Flux.GroupNorm", types), said),
+        Struct(JuliaType("Flux.GroupNorm"), (4, 2, relu, four, four, None, None, *numbers)),
+        Struct(JuliaType("Flux.InstanceNorm"), (4, relu, four, four, None, None, *numbers)),
+        Struct(JuliaType("Flux.InstanceNorm"), (relu, four, four, four, four, *numbers, 4)),
+        Struct(JuliaType("Flux.LayerNorm", (relu.type, JuliaType("Base.#identity"))), plain),
+        Struct(JuliaType("Flux.Diagonal"), (four, four)),
+    )
+    model = model_of({"model": Struct(JuliaType("Flux.Chain"), {"layers": layers})}, "a.jld2")
+    assert spec_layers(model.layers) == [
+        {"groupnorm": {"groups": 2, "activation": "relu"}},
+        {"groupnorm": {"groups": 2, "activation": "relu"}},
+        {"groupnorm": {"groups": 4, "activation": "relu"}},
+        {"batchnorm": {"activation": "relu"}},
+        {"layernorm": {"eps": 1e-10, "affine": False, "activation": "relu"}},
+        "affine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (Struct(JuliaType("Flux.LayerNorm"), ((), (), 1e-5, (4, 3), False)), "normalizes over the first dimensions of maps, 4×3"),
+        (Struct(JuliaType("Flux.LayerNorm"), ((), (), 1e-5, (4,), True)), "has no factors, although it is affine"),
+        (Struct(JuliaType("Flux.Scale"), (np.ones((2, 3), np.float32), False, ())), "has factors for 3×2 values"),
+        (Struct(JuliaType("Flux.GroupNorm"), (2, (), *4 * [np.ones(4, np.float32)], 1e-5, 0.1, True, True, None, 4)), "keeps a mean and variance of groups"),
+    ],
+)  # fmt: skip
+def test_a_normalization_that_no_layer_is_is_told(layer, said):
+    with pytest.raises(StudyError, match=re.escape(f"model[1] {said}")):
+        model_of({"model": Struct(JuliaType("Flux.Chain"), ((layer,),))}, "a.bson")

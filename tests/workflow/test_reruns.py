@@ -361,7 +361,7 @@ def test_the_same_bytes_if_it_is_killed_again_and_again(finished, tmp_path, tiny
     study.change(generator={"prompts_per_job": 3})
     chance = random.Random(0)
     survivors: dict[str, tuple[int, bytes]] = {}
-    for _ in range(4):
+    for _ in range(2):
         run = subprocess.Popen(
             study.command("--cores", "4", Study.TABLE),
             cwd=study.folder,

@@ -13,16 +13,25 @@ from promptflux.files.whole import sha256_of_file
 IMAGE = "results/images/sea_2.png"
 
 
-@pytest.fixture
-def copied(study, tmp_path) -> Study:
+def copy_of(study: Study, folder) -> Study:
     """The results, config and prompts of a finished study in another folder, without Snakemake's records."""
-    folder = tmp_path / "copied"
     folder.mkdir()
     for name in ("config.yaml", "prompts.tsv", "small.yaml"):
         shutil.copy(study / name, folder)
     for name in ("photos", "results"):
         shutil.copytree(study / name, folder / name)
     return Study(folder, study.workflow)
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Study:
+    return copy_of(finished, tmp_path / "copied")
+
+
+@pytest.fixture(scope="session")
+def copied_and_run(made_once, finished) -> Study:
+    """A copy that has run, whose times are in any order."""
+    return Study(made_once("copied_and_run", lambda folder: copy_of(finished, folder).run()))
 
 
 def said(study: Study) -> str:
@@ -52,9 +61,10 @@ def test_a_copy_makes_again_what_an_edit_asks_for_and_nothing_else(copied):
         ({"on_bad_image": "test_pattern"}, {"preprocess", "infer_torch"}),
     ],
 )
-def test_a_copy_follows_every_setting(copied, change, stages):
-    copied.run()  # whose times are in any order
-    shutil.rmtree(copied / ".snakemake")
+def test_a_copy_follows_every_setting(copied_and_run, tmp_path, change, stages):
+    folder = tmp_path / "copied"
+    shutil.copytree(copied_and_run.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
+    copied = Study(folder)
     assert copied.planned() == set()
     copied.change(**change)
     assert stages <= copied.planned()

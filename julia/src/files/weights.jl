@@ -74,6 +74,11 @@ function load_hdf5_model(path)
     return description, weights, checked_digest(weights, recorded, path)
 end
 
+"The description in a model file."
+load_description(path) =
+    endswith(path, ".bson") ? first(load_bson(path)) :
+    open_hdf5(file -> read_description(file, path), path, "model", MODEL_FORMAT)
+
 """
     load_network(path) -> Network
 
