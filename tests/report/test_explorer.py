@@ -525,6 +525,23 @@ def test_labels_that_are_hardly_probable_are_folded(browser, tmp_path):
     it.page.close()
 
 
+def test_the_label_that_was_asked_is_there_among_many(browser, tmp_path):
+    labels = [f"label {number}" for number in range(40)]
+
+    def study(label: str) -> dict:
+        prompts = [Prompt("one", "a thing", label=label)]
+        return make(tmp_path, prompts, labels=labels, engines=("torch",), pictures=False)
+
+    with open_predictions(study("label 0")["classifiers"][0]["predictions"]["torch"][0]) as file:
+        least = labels[file.probabilities[0].argmin()]
+    arguments = study(least)
+    write_explorer(**arguments)
+    it = Shown(browser.new_page(viewport=WIDE), arguments["output"]).open("#image=one_1")
+    assert "The 5 most probable of 40 labels; the tables have all." in it.text(".answers")
+    assert re.sub(r"\s+", " ", it.text(".answers tr:has(.asked)")) == f"{least} asked less"
+    it.page.close()
+
+
 def test_back_closes_what_was_opened(shown):
     page = shown.open("#variant=weak").page
     page.click(".cell >> nth=0")

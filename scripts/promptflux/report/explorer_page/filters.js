@@ -221,7 +221,9 @@ function makeFilters() {
     return make("label", { class: "field" }, [make("span", { text: label }), select]);
   };
   if (study.classifiers.length > 1) parts.push(choice("Seen by", "classifier", study.classifiers));
-  if (study.engines.length > 1 && study.classifiers.length) parts.push(choice("in", "engine", study.engines));
+  if (study.engines.length > 1 && study.classifiers.length) {
+    parts.push(choice(study.classifiers.length > 1 ? "in" : "Seen in", "engine", study.engines));
+  }
   for (const filter of FILTERS.filter((it) => !it.flag)) parts.push(makeList(filter));
   if (study.classifiers.length)
     parts.splice(parts.length - (study.prompts.length ? 1 : 0), 0, makeConfidence());

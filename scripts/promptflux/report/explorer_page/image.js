@@ -114,8 +114,9 @@ function answerTable(classifier, images) {
   const shares = shown.flatMap((engine) => images.map((it) => new Map(answersOf(place, engine).ranked(it))));
   const heads = images.length > 1 ? images.map(nameOf) : shown.map((engine) => study.engines[engine].title);
   const most = (label) => Math.max(...shares.map((it) => it.get(label) ?? 0));
-  const labels = [...new Set(shares.flatMap((it) => [...it.keys()]))].sort((a, b) => most(b) - most(a));
-  const asked = new Set(images.map((image) => askedOf(image, classifier)));
+  const asked = new Set(images.map((image) => askedOf(image, classifier)).filter((label) => label >= 0));
+  const labels = [...new Set([...shares.flatMap((it) => [...it.keys()]), ...asked])];
+  labels.sort((a, b) => most(b) - most(a));
   const isRare = (label, at) => at >= FEW && most(label) < RARE && !asked.has(label);
   const rows = labels.map((label, at) => {
     const row = answerRow(
@@ -145,7 +146,7 @@ function answerTable(classifier, images) {
 
 function answerRow(label, isAsked, shares) {
   const title = said("th", label, { scope: "row", class: isAsked ? "asked" : "" });
-  if (isAsked) title.append(make("span", { class: "tag", text: "asked" }));
+  if (isAsked) title.append(" ", make("span", { class: "tag", text: "asked" }));
   const cell = (share) => (share === undefined ? make("span", { class: "quiet", text: "less" }) : bar(share));
   return make("tr", {}, [title, ...shares.map((share) => make("td", {}, [cell(share)]))]);
 }
@@ -172,11 +173,16 @@ function notesOf(classifier, images) {
   }
   if (images.length === 1 && classifier.difference) {
     const difference = classifier.difference[images[0]];
-    notes.push(
-      difference > study.tolerance
-        ? `The engines differ by ${difference.toPrecision(2)} in a probability, which is more than rounding.`
-        : `The engines agree: no probability differs by more than ${difference.toExponential(0)}.`,
-    );
+    if (difference > study.tolerance) {
+      notes.push(
+        `The engines differ by ${difference.toPrecision(2)} in a probability, which is more than rounding.`,
+      );
+    } else {
+      const most = difference
+        ? `no probability differs by more than ${difference.toExponential(0)}`
+        : "to the last bit";
+      notes.push(`The engines agree: ${most}.`);
+    }
   }
   return notes;
 }

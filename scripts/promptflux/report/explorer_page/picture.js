@@ -34,7 +34,7 @@ function pictureOf(image, sources = sourcesOf(image), alt = nameOf(image)) {
   const picture = make("img", { alt, decoding: "async", draggable: "false" });
   const frame = make("span", { class: "picture" }, [picture]);
   showFile(picture, sources, () =>
-    frame.replaceChildren(make("span", { class: "gone", text: "The file is not there." })),
+    frame.replaceChildren(make("span", { class: "absent", text: "The file is not there." })),
   );
   return frame;
 }
