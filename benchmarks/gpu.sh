@@ -8,7 +8,7 @@
 # A part that fails, or takes longer than it may, does not keep the next ones from running.
 set -uo pipefail
 workflow=$(cd "$(dirname "$0")/.." && pwd)
-export PATH="$workflow/.venv/bin:$PATH" PYTHONPATH="$workflow/scripts:$workflow/benchmarks:$workflow"
+export PATH="$workflow/.venv/bin:$PATH" PYTHONPATH="$workflow/scripts:$workflow/benchmarks:$workflow${PYTHONPATH:+:$PYTHONPATH}"
 
 small=(); compile=(); gpu=1; prompts=16; steps=25; scale=0.1; patience=1
 if [ "${1:-}" = --small ]; then

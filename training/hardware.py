@@ -17,6 +17,7 @@ def device() -> torch.device:
     """
     need_cuda()
     if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
         return torch.device("cuda")
     keep_memory()
     return torch.device("cpu")
@@ -30,6 +31,11 @@ def machine() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{os.cpu_count()} cores of {names[0] if names else platform.processor() or platform.machine()}"
+
+
+def workers(threads: int) -> int:
+    """How many processes make batches ahead of a training that may use `threads`: none where it computes on the CPU itself."""
+    return threads if torch.cuda.is_available() else 0
 
 
 def half_precision(target: torch.device) -> torch.autocast:

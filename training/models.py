@@ -1,11 +1,11 @@
 """The parts of models/scenes before training: a Stable Diffusion pipeline in small.
 
-128 × 128 pixels become 8 × 16 × 16 latents (AutoencoderKL); a U-Net removes their noise
-while it looks at the 77 token states of a CLIP text model. Few channels at full resolution
-and attention at 8 × 8 and 4 × 4 only: two CPU cores are to train it in about an hour.
+128 × 128 pixels become latents (AutoencoderKL); a U-Net removes their noise while it looks at the 77 token
+states of a CLIP text model. Few channels at full resolution and attention at the two smallest sizes only: two CPU
+cores are to draw a picture in half a second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
@@ -13,20 +13,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-SIZE, LATENT_CHANNELS, TEXT_STATES = 128, 8, 128
+SIZE, TEXT_STATES = 128, 128
+OBJECTIVES = ("v_prediction", "flow_prediction")
 START, END = "<|startoftext|>", "<|endoftext|>"
-
-SCHEDULER = {
-    "num_train_timesteps": 1000,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "prediction_type": "v_prediction",
-    "rescale_betas_zero_snr": True,  # the last step is pure noise (Lin et al. 2023, arXiv:2305.08891)
-    "timestep_spacing": "trailing",
-    "steps_offset": 1,
-    "algorithm_type": "sde-dpmsolver++",
-}
 
 
 def new_tokenizer(captions: Iterable[str], vocabulary: int = 2048) -> CLIPTokenizer:
@@ -104,19 +93,19 @@ def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def new_autoencoder() -> AutoencoderKL:
-    """Images [N, 3, 128, 128] in -1..1 to latents [N, 8, 16, 16] and back; without attention, so any multiple of 8 will do.
+def new_autoencoder(widths: Sequence[int], latent_channels: int) -> AutoencoderKL:
+    """Images [N, 3, 128, 128] in -1..1 to latents [N, latent_channels, h, w] and back; h and w are halved between two `widths`.
 
-    It begins as a passage for colors averaged over 8 × 8 pixels. From PyTorch's own initialization, which
-    drowns them in biases, noise and group norms, two cores need a thousand steps to find that passage (PSNR
-    20 dB after 1000 steps); from here they pass that point within a hundred.
+    Without attention, so any multiple of that factor will do. It begins as a passage for colors averaged over as many
+    pixels. From PyTorch's own initialization, which drowns them in biases, noise and group norms, it takes a thousand
+    steps to find that passage (PSNR 20 dB after 1000 steps); from here it passes that point within a hundred.
     """
     model = AutoencoderKL(
         sample_size=SIZE,
-        latent_channels=LATENT_CHANNELS,
-        block_out_channels=(16, 32, 64, 96),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=latent_channels,
+        block_out_channels=tuple(widths),
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
         layers_per_block=1,
         norm_num_groups=4,
         mid_block_add_attention=False,
@@ -132,7 +121,7 @@ def new_autoencoder() -> AutoencoderKL:
             conv.weight.data.mul_(0.3)
             conv.weight.data.add_(_passage(conv.weight.shape, averaging="downsamplers" in name))
     model.quant_conv.bias.data[
-        LATENT_CHANNELS:
+        latent_channels:
     ] = -6.0  # log variance: the latents begin nearly without noise
     return model
 
@@ -151,18 +140,20 @@ def _passage(shape: tuple[int, int, int, int], averaging: bool) -> torch.Tensor:
     return weight
 
 
-def new_unet() -> UNet2DConditionModel:
-    """Noisy latents [N, 8, 16, 16], timesteps [N] and text states [N, 77, 128] to the velocity v [N, 8, 16, 16].
+def new_unet(widths: Sequence[int], latent_channels: int, side: int) -> UNet2DConditionModel:
+    """Noisy latents [N, C, side, side], timesteps [N] and text states [N, 77, 128] to what its objective predicts, in that shape.
 
-    The last layer of every residual branch begins at zero, so that training starts from a short network.
+    widths: the channels from the largest size to the smallest, which is halved between two of them; attention at the
+    last two. The last layer of every residual branch begins at zero, so that training starts from a short network.
     """
+    attends = [place >= len(widths) - 2 for place in range(len(widths))]
     model = UNet2DConditionModel(
-        sample_size=SIZE // 8,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 128, 128),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        sample_size=side,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=tuple(widths),
+        down_block_types=tuple("CrossAttnDownBlock2D" if here else "DownBlock2D" for here in attends),
+        up_block_types=tuple("CrossAttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attends)),
         layers_per_block=1,
         cross_attention_dim=TEXT_STATES,
         attention_head_dim=4,  # diffusers' name for the number of heads
@@ -175,10 +166,41 @@ def new_unet() -> UNet2DConditionModel:
     return model
 
 
-def new_scheduler() -> DPMSolverMultistepScheduler:
-    """The stochastic DPM-Solver++ (second order), which draws well in 20 steps.
+def new_scheduler(objective: str) -> DPMSolverMultistepScheduler:
+    """The stochastic DPM-Solver++ (second order), which draws well in 20 steps, for a U-Net with one of OBJECTIVES.
 
     Fresh noise in each step lets the later ones mend what a small network got wrong in the earlier ones (Karras et al.
     2022, arXiv:2206.00364): the solver without it leaves trees and boats half made.
     """
-    return DPMSolverMultistepScheduler(**SCHEDULER)
+    times = {"num_train_timesteps": 1000, "algorithm_type": "sde-dpmsolver++", "prediction_type": objective}
+    if (
+        objective == "flow_prediction"
+    ):  # straight lines from picture to noise (Lipman et al. 2023, arXiv:2210.02747)
+        return DPMSolverMultistepScheduler(**times, use_flow_sigmas=True, flow_shift=1.0)
+    return DPMSolverMultistepScheduler(
+        **times,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        rescale_betas_zero_snr=True,  # the last step is pure noise (Lin et al. 2023, arXiv:2305.08891)
+        timestep_spacing="trailing",
+        steps_offset=1,
+    )
+
+
+def signal_and_noise(scheduler: DPMSolverMultistepScheduler) -> tuple[torch.Tensor, torch.Tensor]:
+    """How much of a picture and how much of the noise there is at each timestep of a scheduler: float32 [T] each, in 0..1."""
+    if scheduler.config.prediction_type == "flow_prediction":
+        noise = torch.arange(scheduler.config.num_train_timesteps) / scheduler.config.num_train_timesteps
+        return 1 - noise, noise
+    alphas = scheduler.alphas_cumprod
+    return alphas.sqrt(), (1 - alphas).sqrt()
+
+
+def target_of(
+    objective: str, clean: torch.Tensor, noise: torch.Tensor, signal: torch.Tensor, noisy: torch.Tensor
+) -> torch.Tensor:
+    """What the U-Net predicts of the latents `signal` × clean + `noisy` × noise: a velocity."""
+    if objective == "flow_prediction":
+        return noise - clean
+    return signal * noise - noisy * clean  # Salimans and Ho 2022, arXiv:2202.00512

@@ -1,7 +1,4 @@
-"""The words of the text model: it learns to tell from a caption what the scene holds, before the U-Net is there.
-
-That takes minutes, and spares the U-Net an hour of waiting for useful words.
-"""
+"""The words of the text model: it learns to tell from a caption what the scene holds, before the U-Net is there."""
 
 import copy
 from collections.abc import Mapping
@@ -18,15 +15,6 @@ from training.loop import Training, train
 from training.world.captions import caption
 from training.world.facts import FACTS, facts_of
 from training.world.sampling import sample_scene
-
-SETTINGS = {
-    "seed": 2,
-    "steps": 1500,
-    "batch": 64,
-    "learning_rate": 1e-3,
-    "warmup": 50,
-    "hold": 100.0,  # the weight of the states of captions whose words are known already
-}
 
 
 class Questions(nn.Module):
@@ -49,8 +37,11 @@ def teach_words(
     known: set[str],
     settings: Mapping,
     checkpoint: Path | None = None,
+    workers: int = 0,
 ) -> Training:
-    """Train the text model to answer FACTS from captions. known: the words that it knows already.
+    """Train the text model to answer FACTS from captions.
+
+    known: the words that it knows already. settings: the `text_model` of config.yaml. workers: processes that make batches.
 
     A text model that knows words already first waits, for a fifth of the steps, until the answers are read from its
     states as they are, and is held to its states of captions of which it knows all words: what the U-Net learned of
@@ -61,17 +52,21 @@ def teach_words(
     before = copy.deepcopy(text_model).requires_grad_(False)
     waiting = settings["steps"] // 5 if known else 0
 
-    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
-        text_model.requires_grad_(step >= waiting)
+    def batch_of(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[int]]:
         scenes = [sample_scene(rng) for _ in range(settings["batch"])]
         texts = [caption(scene, rng) for scene in scenes]
-        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(text_model.device)
-        facts = torch.tensor([facts_of(scene) for scene in scenes], device=text_model.device)
-        states = text_model(tokens.input_ids).last_hidden_state
-        answers = questions(states, tokens.attention_mask.bool())
+        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        facts = torch.tensor(np.array([facts_of(scene) for scene in scenes]))
+        return dict(tokens), facts, [i for i, text in enumerate(texts) if known.issuperset(words(text))]
+
+    def loss_of(step: int, batch: tuple[torch.Tensor, list[int]]) -> torch.Tensor:
+        text_model.requires_grad_(step >= waiting)
+        tokens, facts, old = batch
+        states = text_model(tokens["input_ids"]).last_hidden_state
+        answers = questions(states, tokens["attention_mask"].bool())
         loss = F.binary_cross_entropy_with_logits(answers, facts) * len(FACTS)
-        if old := [i for i, text in enumerate(texts) if known.issuperset(words(text))]:
-            held = before(tokens.input_ids[old]).last_hidden_state
+        if old:
+            held = before(tokens["input_ids"][old]).last_hidden_state
             loss = loss + settings["hold"] * F.mse_loss(states[old], held)
         return loss
 
@@ -89,5 +84,5 @@ def teach_words(
         checkpoint=checkpoint,
     )
     training.resume()
-    train(training, loss_of)
+    train(training, batch_of, loss_of, workers=workers)
     return training

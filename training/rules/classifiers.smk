@@ -29,6 +29,7 @@ rule decode_drawings:
         mem_mb=growing(4000),
         runtime=growing(60),
         disk_mb=4000,
+        gpu=GPU,
     params:
         code=code_of("decode_drawings.py"),
         number=scaled(DECODED_DRAWINGS),

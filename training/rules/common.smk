@@ -37,7 +37,9 @@ DRAWINGS = {
     "held_out": {"first_seed": 1_000_000, "count": 2_000},
 }
 FIRST_SEEDS = [part["first_seed"] for part in DRAWINGS.values()]
-AUTOENCODER = MODELS / "scenes/vae" if FROM_EMBEDDED else f"{TRAINED}/autoencoder"
+# What makes latents of drawings, and what makes pictures of latents: the same, with a decoder that went on alone.
+ENCODER = MODELS / "scenes/vae" if FROM_EMBEDDED else f"{TRAINED}/autoencoder"
+AUTOENCODER = MODELS / "scenes/vae" if FROM_EMBEDDED else f"{TRAINED}/sharp_autoencoder"
 
 
 def scaled(drawings):

@@ -1,9 +1,7 @@
-# The diffusion model: autoencoder, then text model and U-Net, put together and described.
+# The diffusion model: autoencoder, text model and U-Net, put together and described.
 #
 # in:  the drawings; with from_embedded models/scenes
 # out: results/trained/scenes, as from_pretrained loads it, with its model card
-
-ENCODED_DRAWINGS = 20_000  # for the denoiser, which learns none by heart: its loss on unseen ones is as low
 
 
 rule scenes:
@@ -35,6 +33,7 @@ rule train_autoencoder:
         gpu=GPU,
     params:
         code=code_of("train_autoencoder.py"),
+        settings=SETTINGS["autoencoder"],
         checkpoints=CHECKPOINTS,
         scale=SCALE,
     message:
@@ -43,10 +42,71 @@ rule train_autoencoder:
         "../scripts/train_autoencoder.py"
 
 
+rule train_decoder:
+    input:
+        drawings=f"{TRAINED}/drawings.npy",
+        held_out=f"{TRAINED}/held_out.npy",
+        autoencoder=f"{TRAINED}/autoencoder",
+    output:
+        model=directory(f"{TRAINED}/sharp_autoencoder"),
+        curve=f"{TRAINED}/decoder_loss.png",
+    log:
+        log_of("decoder"),
+    benchmark:
+        benchmark_of("decoder")
+    conda:
+        ENVS["train"]
+    threads: THREADS
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(120),
+        disk_mb=4000,
+        gpu=GPU,
+    params:
+        code=code_of("train_decoder.py"),
+        settings=SETTINGS["decoder"],
+        checkpoints=CHECKPOINTS,
+        scale=SCALE,
+    message:
+        "Training the decoder alone, for sharper pictures"
+    script:
+        "../scripts/train_decoder.py"
+
+
+rule train_text_model:
+    input:
+        start=MODELS / "scenes" if FROM_EMBEDDED else [],
+    output:
+        model=directory(f"{TRAINED}/text_model"),
+        curve=f"{TRAINED}/text_model_loss.png",
+    log:
+        log_of("text_model"),
+    benchmark:
+        benchmark_of("text_model")
+    conda:
+        ENVS["train"]
+    threads: THREADS
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(60),
+        disk_mb=1000,
+        gpu=GPU,
+    params:
+        code=code_of("train_text_model.py"),
+        settings=SETTINGS["text_model"],
+        checkpoints=CHECKPOINTS,
+        scale=SCALE,
+    message:
+        "Training the text model"
+    script:
+        "../scripts/train_text_model.py"
+
+
 rule train_denoiser:
     input:
         drawings=f"{TRAINED}/drawings.npy",
-        autoencoder=AUTOENCODER,
+        autoencoder=ENCODER,
+        text_model=f"{TRAINED}/text_model",
         start=MODELS / "scenes" if FROM_EMBEDDED else [],
     output:
         model=directory(f"{TRAINED}/denoiser"),
@@ -65,13 +125,14 @@ rule train_denoiser:
         gpu=GPU,
     params:
         code=code_of("train_denoiser.py"),
-        number=scaled(ENCODED_DRAWINGS),
+        settings=SETTINGS["denoiser"],
+        number=min(scaled(SETTINGS["denoiser"]["drawings"]), scaled(DRAWINGS["drawings"]["count"])),
         first_seed=DRAWINGS["drawings"]["first_seed"],
         latents=TRAINED,
         checkpoints=CHECKPOINTS,
         scale=SCALE,
     message:
-        "Training the text model and the U-Net"
+        "Training the U-Net"
     script:
         "../scripts/train_denoiser.py"
 
@@ -79,6 +140,7 @@ rule train_denoiser:
 rule assemble_scenes:
     input:
         autoencoder=AUTOENCODER,
+        text_model=f"{TRAINED}/text_model",
         denoiser=f"{TRAINED}/denoiser",
     output:
         pipeline=directory(f"{TRAINED}/pipeline"),

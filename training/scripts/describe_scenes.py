@@ -22,8 +22,8 @@ language: en
 # scenes: a text-to-image model of {size_mb:.0f} MB
 
 Draws landscapes of 128 × 128 pixels from a prompt, on two CPU cores in less than a second per image. It is a Stable
-Diffusion pipeline in small: CLIP tokenizer and text model ({text_encoder:.1f} M parameters), U-Net ({unet:.1f} M) and
-AutoencoderKL ({vae:.1f} M), trained from nothing on scenes that promptflux draws itself. No photograph, no
+Diffusion pipeline in small: CLIP tokenizer and text model ({text_encoder_numbers:.1f} M parameters), U-Net ({unet_numbers:.1f} M) and
+AutoencoderKL ({vae_numbers:.1f} M), trained from nothing on scenes that promptflux draws itself. No photograph, no
 foreign picture and no foreign weights went into it.
 
 ![Images of prompts that training never saw, one row per kind of scene](samples.png)
@@ -46,20 +46,20 @@ pyramids, castles, windmills, snowmen. `training/world` has all of its words.
 
 - It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
 - A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
-- It is soft: large things (trees, a lighthouse, a boat) have their shapes, but a castle or a windmill is made of blobs, and
-  small things are not always there when asked for.
+- Small things are not always there when asked for, and a windmill may miss a sail.
 - A negative prompt takes things away (pine trees, lava) or makes them rarer (a house, smoke), but leaves what a scene
   always has (the stars of a night sky).
 
 ## Training
 
-`snakemake -s training/Snakefile --cores all scenes`, on {machines}:
+`snakemake -s training/Snakefile --cores all scenes`, with the settings of `training/config.yaml`:
 
-- the autoencoder in {vae_steps:,} steps ({vae_minutes:.0f} min);
-- the text model until it tells what a caption says;
-- the U-Net {goes}.
+- the autoencoder in {vae[steps]:,} steps ({vae_time} on {vae[machine]}), then its decoder alone, for as much fine detail as there
+  was, in {decoder[steps]:,} ({decoder_time} on {decoder[machine]});
+- the text model until it tells what a caption says, in {text[steps]:,} steps ({text_time} on {text[machine]});
+- the U-Net in {goes}.
 
-Empty captions one time in ten, v-prediction with zero terminal SNR, timesteps by a normal distribution of the log
+Empty captions one time in ten, {objective} with zero terminal SNR, timesteps by a normal distribution of the log
 signal-to-noise ratio, drawings of rare things oftener, Muon, weights averaged. Images are sampled by the stochastic
 DPM-Solver++: its fresh noise in each step mends what a small network gets wrong.
 
@@ -80,14 +80,31 @@ judged by a CNN that was trained on drawings alone.
 | drawings never seen, through the autoencoder and back | {psnr:.1f} dB PSNR | |
 | nine images of three prompts, model load included | {seconds:.1f} s, threads: {threads} | |
 
+How sharp the pictures are: the median share of a picture's energy (luminance, Hann window) between a quarter and a half of
+the highest frequency, and above that; and the 99th percentile of its gradient.
+
+| pictures | ¼ to ½ | above ½ | edge |
+| --- | --- | --- | --- |
+{sharpness}
+
 ![Right kinds, the effect of guidance and of negative prompts](evaluation.png)
 """
 
 
-def parameters(weights: Path) -> float:
-    """Millions of numbers in a .safetensors file."""
-    with safe_open(weights, "np") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()) / 1e6  # noqa: SIM118
+def parameters(part: Path) -> float:
+    """Millions of numbers in the .safetensors files of a part of the pipeline."""
+    numbers = 0
+    for weights in part.glob("*.safetensors"):
+        with safe_open(weights, "np") as file:
+            numbers += sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+    return numbers / 1e6
+
+
+def duration(seconds: float) -> str:
+    """In words: 45 s, 12 min, 6.7 hours."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str, sums: str) -> None:
@@ -101,22 +118,35 @@ def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str
     shutil.copy(samples, output / "samples.png")
     trained = json.loads((output / "training.json").read_text(encoding="utf-8"))
     goes = [
-        "in {steps:,} steps ({minutes:.0f} min) of {batch} latents of {drawings:,} drawings".format(
-            minutes=go["seconds"] / 60, **go
+        "{steps:,} steps ({time} on {machine}) of {batch} latents of {drawings:,} drawings".format(
+            time=duration(go["seconds"]), **go
         )
         for go in trained["denoiser"]
     ]
+    vae, text = trained["autoencoder"], trained["text_model"]
     measured = json.loads(Path(evaluation).read_text(encoding="utf-8"))
     judge = measured["judge_on_drawings"]
-    weights = {path.parent.name: path for path in output.glob("*/*.safetensors")}
+    rows = {
+        "drawings": "drawings",
+        "decoded": "drawings through the autoencoder and back",
+        "images": "images",
+    }
     card = CARD.format(
-        size_mb=sum(part.stat().st_size for part in weights.values()) / 1e6,
-        **{part: parameters(path) for part, path in weights.items()},
+        size_mb=sum(part.stat().st_size for part in output.glob("*/*.safetensors")) / 1e6,
+        **{f"{part}_numbers": parameters(output / part) for part in ("text_encoder", "unet", "vae")},
         kinds=", ".join(LABELS).capitalize(),
-        vae_steps=trained["autoencoder"]["steps"],
-        vae_minutes=trained["autoencoder"]["seconds"] / 60,
+        vae=vae,
+        decoder=vae["decoder"],
+        text=text,
+        vae_time=duration(vae["seconds"]),
+        decoder_time=duration(vae["decoder"]["seconds"]),
+        text_time=duration(text["seconds"]),
         goes=",\n  then ".join(goes),
-        machines=" and ".join(dict.fromkeys(go["machine"] for go in (trained["autoencoder"], *trained["denoiser"]))),
+        objective=trained["denoiser"][-1]["objective"].replace("_", "-"),
+        sharpness="\n".join(
+            "| {name} | {fine:.3f} | {finest:.3f} | {edge:.3f} |".format(name=name, **measured["sharpness"][key])
+            for key, name in rows.items()
+        ),
         psnr=measured["psnr_db"],
         guidance=measured["guidance_scale"],
         judge_kind=judge["kind"],

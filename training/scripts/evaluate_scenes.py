@@ -28,7 +28,7 @@ from training.evaluation import (
     third_on_drawings,
 )
 from training.hardware import device
-from training.images import reconstruction
+from training.images import reconstructed, sharpness
 from training.judge import Judge, judged, load_judge
 from training.world.captions import caption
 from training.world.facts import FACTS, facts_of_drawings
@@ -195,6 +195,7 @@ def main(
     of_drawings, logits_of_drawings = judged(network, unseen)
     drawings, others = of_drawings[:shown], of_drawings[shown : 2 * shown]
     pairs = distances(images, len(asked))
+    decoded, of_decoded = reconstructed(artist.pipeline.vae, unseen[:shown])
     measured = {
         "prompts": len(asked),
         "images": len(images),
@@ -211,7 +212,12 @@ def main(
         "difference_between_seeds": round(float(np.median(pairs)), 4),
         "near_identical_pairs": int((pairs < NEAR_IDENTICAL).sum()),
         "pairs": len(pairs),
-        "psnr_db": round(reconstruction(artist.pipeline.vae, unseen[:shown])["psnr_db"], 2),
+        "psnr_db": round(of_decoded["psnr_db"], 2),
+        "sharpness": {
+            "drawings": sharpness(unseen),
+            "decoded": sharpness(decoded),
+            "images": sharpness(images),
+        },
         "seconds_of_nine_images": round(seconds, 1),
         "threads": torch.get_num_threads(),
     }

@@ -1,6 +1,7 @@
-"""Train the autoencoder of models/scenes on drawings: 128 × 128 pixels to 8 × 16 × 16 latents and back."""
+"""Train the autoencoder of models/scenes on drawings: 128 × 128 pixels to latents and back."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +12,30 @@ from promptflux.files.whole import sha256_of_file, whole
 from promptflux.runtime.job import note
 from promptflux.script import run
 from training.curve import loss_curve
-from training.hardware import device, half_precision, machine
-from training.images import edges, pixels, reconstruction
+from training.hardware import device, half_precision, machine, workers
+from training.images import edges, reconstructed, scaled_pixels, sharpness, spectra
 from training.loop import Training, checkpoint_of, running_average, train
 from training.models import new_autoencoder
 
-SETTINGS = {
-    "seed": 1,
-    "crop_steps": 4000,  # on crops, which cost a quarter: first see many textures ...
-    "crop": 64,
-    "crop_batch": 32,
-    "full_steps": 1600,  # ... then whole drawings, on which the group norms see what they will see
-    "full_batch": 8,
-    "learning_rate": 1e-3,
-    "warmup": 50,
-    "shrink_weight": 1e-4,  # small: it only keeps the latents from growing
-    "edge_weight": 0.5,
-    "latent_noise": 0.1,  # at most, relative to the latents' spread: what a denoiser leaves, the decoder forgives
-    "half_size_every": 3,  # steps between those on latents of half the size, see `half_size`
-    "average": 0.995,
-    "checkpoint_every": 200,
-}
+WINDOW = 16  # pixels, of the windows whose frequencies are compared
 
 
-def batch(drawings: np.ndarray, step: int, rng: np.random.Generator, settings: dict) -> torch.Tensor:
-    """Batch number `step`: mirrored at random, crops first and whole drawings later."""
-    full = step >= settings["crop_steps"]
-    chosen = rng.integers(len(drawings), size=settings["full_batch" if full else "crop_batch"])
-    side = drawings.shape[1] if full else settings["crop"]
-    crops = []
-    for i in np.sort(chosen):
-        y, x = rng.integers(0, drawings.shape[1] - side + 1, 2)
-        crop = drawings[i, y : y + side, x : x + side]
-        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-    return pixels(np.stack(crops))
+def batches(drawings: np.ndarray, count: int) -> Callable[[int, np.random.Generator], torch.Tensor]:
+    """What makes the batch of a step: `count` drawings, mirrored at random, uint8 [count, H, W, 3]."""
+
+    def batch_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        chosen = np.sort(rng.integers(len(drawings), size=count))
+        mirrored = rng.random(count) < 0.5
+        return torch.from_numpy(
+            np.stack(
+                [
+                    drawings[i][:, ::-1] if flip else drawings[i]
+                    for i, flip in zip(chosen, mirrored, strict=True)
+                ]
+            )
+        )
+
+    return batch_of
 
 
 def noisy(latents: torch.Tensor, amount: float) -> torch.Tensor:
@@ -61,13 +52,19 @@ def half_size(latents: torch.Tensor, images: torch.Tensor) -> tuple[torch.Tensor
     return F.avg_pool2d(latents, 2), F.avg_pool2d(images, 2)
 
 
-def loss_of(decoded: torch.Tensor, images: torch.Tensor, settings: dict) -> torch.Tensor:
-    """Differences of pixels (absolute and squared) and of edges (absolute, at two scales)."""
+def loss_of(decoded: torch.Tensor, images: torch.Tensor, settings: Mapping) -> torch.Tensor:
+    """Differences of pixels (absolute and squared), of edges (absolute, at two scales) and of the strength of frequencies.
+
+    The first two alone reward a mean of all that may have been there, which is soft.
+    """
     loss = F.l1_loss(decoded, images) + F.mse_loss(decoded, images)
     for scale in (1, 2):
         small, wanted = (F.avg_pool2d(x, scale) for x in (decoded, images))
         differences = (F.l1_loss(a, b) for a, b in zip(edges(small), edges(wanted), strict=True))
         loss = loss + settings["edge_weight"] * sum(differences) / 2
+    if settings["spectral_weight"]:
+        found, right = (spectra(x, WINDOW) for x in (decoded, images))
+        loss = loss + settings["spectral_weight"] * F.l1_loss(found, right)
     return loss
 
 
@@ -75,29 +72,30 @@ def main(
     *,
     drawings: str,
     held_out: str,
+    settings: Mapping,
     model: str,
     curve: str,
     checkpoints: str,
     scale: float = 1.0,
     code: str = "",
+    threads: int = 1,
 ) -> None:
     """Train on `drawings` (.npy) and write the folder `model` with `metrics.json`, and the loss `curve`.
 
-    held_out: drawings (.npy) to measure it on. checkpoints: a folder for what a killed training goes on from.
-    scale: multiplies the number of steps. code: a digest of it; what other code learned is no start.
+    held_out: drawings (.npy) to measure it on. settings: the `autoencoder` of config.yaml. checkpoints: a folder for
+    what a killed training goes on from. scale: multiplies the number of steps. code: a digest of it; what other code
+    learned is no start. threads: processes that make batches for a GPU.
     """
-    settings = {
-        **SETTINGS,
-        "crop_steps": max(2, round(SETTINGS["crop_steps"] * scale)),
-        "full_steps": max(2, round(SETTINGS["full_steps"] * scale)),
-    }
+    settings = {**settings, "steps": max(2, round(settings["steps"] * scale))}
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     torch.manual_seed(settings["seed"])
-    autoencoder = new_autoencoder().to(device(), memory_format=torch.channels_last)
+    target = device()
+    autoencoder = new_autoencoder(settings["widths"], settings["latent_channels"])
+    autoencoder = autoencoder.to(target, memory_format=torch.channels_last)
 
-    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
-        wanted = batch(images, step, rng, settings).to(device(), memory_format=torch.channels_last)
-        with half_precision(wanted.device):
+    def loss_of_step(step: int, chosen: torch.Tensor) -> torch.Tensor:
+        wanted = scaled_pixels(chosen)
+        with half_precision(target):
             latents = autoencoder.encode(wanted).latent_dist.mean.float()
             shown = latents
             if step % settings["half_size_every"] == 0:
@@ -111,7 +109,7 @@ def main(
         optimizer=torch.optim.AdamW(
             autoencoder.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-4
         ),
-        steps=settings["crop_steps"] + settings["full_steps"],
+        steps=settings["steps"],
         warmup=settings["warmup"],
         seeds=(settings["seed"],),
         clipped=list(autoencoder.parameters()),
@@ -122,11 +120,20 @@ def main(
         checkpoint_every=settings["checkpoint_every"],
     )
     training.resume()
-    train(training, loss_of_step)
+    train(
+        training,
+        batches(images, settings["batch"]),
+        loss_of_step,
+        workers=workers(threads),
+        cycle=settings["half_size_every"],
+    )
 
     autoencoder.load_state_dict(training.average.module.state_dict())
+    decoded, measured = reconstructed(autoencoder.eval(), unseen)
     metrics = {
-        **reconstruction(autoencoder.eval(), unseen),
+        **measured,
+        "sharpness": sharpness(decoded),
+        "sharpness_of_drawings": sharpness(unseen),
         "steps": training.steps,
         "seconds": round(training.seconds),
         "machine": machine(),
@@ -137,7 +144,8 @@ def main(
     with whole(Path(model) / "metrics.json") as partial:
         partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     note(
-        f"autoencoder: {metrics['psnr_db']:.1f} dB on {len(unseen)} unseen drawings "
+        f"autoencoder: {metrics['psnr_db']:.1f} dB on {len(unseen)} unseen drawings, "
+        f"{metrics['sharpness']['finest'] / metrics['sharpness_of_drawings']['finest']:.0%} of their finest detail, "
         f"after {training.steps} steps in {training.seconds / 60:.0f} min"
     )
 

@@ -18,7 +18,7 @@ from promptflux.images.inputs import InputSpec
 from promptflux.runtime.job import note
 from promptflux.script import run
 from training.curve import loss_curve
-from training.hardware import device, half_precision
+from training.hardware import device, half_precision, workers
 from training.loop import Training, seed_of, train
 from training.world.labels import LABELS
 from training.world.sampling import scene_of
@@ -127,12 +127,13 @@ def main(
     curve: str,
     scale: float = 1.0,
     start: str | None = None,
+    threads: int = 1,
 ) -> None:
     """Train the network of `spec`; write its `weights` (.h5), its `figures` on held-out drawings (.json) and the loss `curve`.
 
     decoded: the first of `drawings` as the autoencoder gives them back. first_seeds: those of `drawings` and of
     `held_out`. scale: multiplies the number of steps. start: a weights file (.h5) to go on from, instead of from
-    nothing.
+    nothing. threads: processes that make batches for a GPU.
     """
     classifier = load_spec(spec, weights_exist=False)
     settings = SETTINGS[classifier.name]
@@ -152,14 +153,19 @@ def main(
         initialize(network, tensors([Image.fromarray(pixels) for pixels in known[:64]], classifier.input))
     network.train()
 
-    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
+    target = device()
+
+    def batch_of(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         sources = [soft if rng.random() < DECODED else known for _ in range(settings["batch"])]
         chosen = [int(rng.integers(len(source))) for source in sources]
         pictures = [disturbed(source[i], rng) for source, i in zip(sources, chosen, strict=True)]
-        batch = tensors(pictures, classifier.input).to(device(), memory_format=torch.channels_last)
-        with half_precision(batch.device):
-            logits = network(batch)
-        return F.cross_entropy(logits.float(), labels[chosen].to(batch.device))
+        return tensors(pictures, classifier.input), labels[chosen]
+
+    def loss_of_step(step: int, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        shown = batch[0].to(memory_format=torch.channels_last)
+        with half_precision(target):
+            logits = network(shown)
+        return F.cross_entropy(logits.float(), batch[1])
 
     training = Training(
         name=classifier.name,
@@ -173,7 +179,7 @@ def main(
         warmup=min(WARMUP, steps // 2),
         seeds=(seed,),
     )
-    train(training, loss_of_step)
+    train(training, batch_of, loss_of_step, workers=workers(threads))
 
     # The temperature goes into the last layer: the softmax of the finished network is the calibrated one.
     temperature = temperature_of(logits_of(network, kept), labels[-calibration:])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from promptflux.files.whole import whole
 from promptflux.runtime.job import note
 from promptflux.script import run
-from training.hardware import device, half_precision
+from training.hardware import device, half_precision, workers
 from training.judge import Judge, judged, save_judge, seen
 from training.loop import Training, train
 from training.world.facts import FACTS, facts_of_drawings, places_of
@@ -29,7 +29,8 @@ def disturbed(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         share = rng.uniform(0.2, 1.0)
         images = (1 - share) * images + share * F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
     if rng.random() < 0.4:
-        images = images + rng.uniform(0, 0.06) * torch.randn_like(images)
+        noise = rng.standard_normal(images.shape, np.float32)
+        images = images + rng.uniform(0, 0.06) * torch.from_numpy(noise)
     return images
 
 
@@ -53,10 +54,12 @@ def main(
     judge: str,
     figures: str,
     scale: float = 1.0,
+    threads: int = 1,
 ) -> None:
     """Train on `drawings` (.npy); write the weights `judge` (.safetensors) and `figures` on `held_out` (.json).
 
-    first_seeds: those of `drawings` and of `held_out`. scale: multiplies the number of steps.
+    first_seeds: those of `drawings` and of `held_out`. scale: multiplies the number of steps. threads: processes that make
+    batches for a GPU.
     """
     images, unseen = np.load(drawings, mmap_mode="r"), np.load(held_out, mmap_mode="r")
     facts, unseen_facts = (
@@ -66,12 +69,16 @@ def main(
     torch.manual_seed(SETTINGS["seed"])
     network = Judge().to(device(), memory_format=torch.channels_last)
 
-    def loss_of_step(step: int, rng: np.random.Generator) -> torch.Tensor:
+    target = device()
+
+    def batch_of(step: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = np.sort(rng.integers(len(images), size=SETTINGS["batch"]))
-        shown = disturbed(seen(images[chosen]), rng).to(device(), memory_format=torch.channels_last)
-        with half_precision(shown.device):
+        return disturbed(seen(images[chosen]), rng), facts[chosen]
+
+    def loss_of_step(step: int, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        shown, wanted = batch[0].to(memory_format=torch.channels_last), batch[1]
+        with half_precision(target):
             logits = network(shown)
-        wanted = facts[chosen].to(shown.device)
         return sum(  # one kind, one time and one weather is always so
             F.cross_entropy(logits[:, places].float(), wanted[:, places].argmax(1))
             for places in map(places_of, ("kind", "time", "weather"))
@@ -88,7 +95,7 @@ def main(
         seeds=(SETTINGS["seed"],),
         clipped=list(network.parameters()),
     )
-    train(training, loss_of_step)
+    train(training, batch_of, loss_of_step, workers=workers(threads))
 
     network.cpu()
     _, logits = judged(network, unseen)

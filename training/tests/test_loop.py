@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from training.loop import (
+    UNREAD,
     Training,
     checkpoint_of,
     learning_rate_factor,
@@ -35,12 +36,15 @@ def small_training(optimizer_of, checkpoint=None) -> Training:
     )
 
 
+def batch_of(step, rng):
+    return torch.tensor(rng.normal(size=(4, 3)), dtype=torch.float32)
+
+
 def loss_of(training, killed_at=None):
-    def loss(step, rng):
+    def loss(step, images):
         if step == killed_at:
             raise KeyboardInterrupt
-        images = torch.tensor(rng.normal(size=(4, 3)), dtype=torch.float32)
-        return (training.module(images) - torch.randn(4, 2)).square().mean()
+        return (training.module(images) - torch.randn(4, 2, device=images.device)).square().mean()
 
     return loss
 
@@ -55,15 +59,15 @@ def loss_of(training, killed_at=None):
 )
 def test_a_training_that_was_killed_ends_as_one_that_was_not(optimizer_of, tmp_path, capsys):
     whole = small_training(optimizer_of)
-    train(whole, loss_of(whole))
+    train(whole, batch_of, loss_of(whole))
 
     killed = small_training(optimizer_of, tmp_path / "small.pt")
     with pytest.raises(KeyboardInterrupt):
-        train(killed, loss_of(killed, killed_at=6))
+        train(killed, batch_of, loss_of(killed, killed_at=6))
     resumed = small_training(optimizer_of, tmp_path / "small.pt")
     resumed.resume()
     assert resumed.step == 4 and "going on after step 4" in capsys.readouterr().err
-    train(resumed, loss_of(resumed))
+    train(resumed, batch_of, loss_of(resumed))
 
     assert resumed.losses == whole.losses and len(whole.losses) == 9
     for one, other in ((resumed.module, whole.module), (resumed.average, whole.average)):
@@ -78,12 +82,12 @@ def test_the_learning_rate_rises_holds_and_falls():
     seen = []
     training = small_training(lambda network: MuonAndAdamW(network, ("first",), lr=0.5, weight_decay=0.0))
 
-    def loss(step, rng):
+    def loss(step, images):
         own = [training.optimizer.muon.param_groups, training.optimizer.adamw.param_groups]
         seen.append({group["lr"] for groups in own for group in groups})
-        return loss_of(training)(step, rng)
+        return loss_of(training)(step, images)
 
-    train(training, loss)
+    train(training, batch_of, loss)
     assert seen == [{0.5 * learning_rate_factor(step, 9, 3)} for step in range(9)]
 
 
@@ -147,10 +151,41 @@ def test_the_steps_of_a_training_draw_the_same_wherever_it_began():
             group["initial_lr"] = group["lr"]
         training.step = begin
 
-        def loss(step, rng, training=training, begin=begin):
-            drawn[begin, step] = (float(rng.random()), float(torch.rand(())))
-            return loss_of(training)(step, rng)
+        def loss(step, batch, training=training, begin=begin):
+            drawn[begin, step] = (float(batch[1]), float(torch.rand(())))
+            return loss_of(training)(step, batch[0])
 
-        train(training, loss)
+        train(training, lambda step, rng: (batch_of(step, rng), torch.tensor(rng.random())), loss)
     assert all(drawn[0, step] == drawn[4, step] for step in range(4, 9))
     assert len({np.round(value, 9) for pair in drawn.values() for value in pair}) == 18
+
+
+def test_batches_that_are_made_ahead_are_the_same():
+    """In processes of their own, in whatever order these are done."""
+    alone, ahead = (
+        small_training(lambda network: torch.optim.SGD(network.parameters(), lr=0.1)) for _ in range(2)
+    )
+    train(alone, batch_of, loss_of(alone))
+    train(ahead, batch_of, loss_of(ahead), workers=2)
+    assert ahead.losses == alone.losses and len(alone.losses) == 9
+
+
+def test_losses_are_read_late_and_none_is_lost():
+    training = small_training(lambda network: torch.optim.SGD(network.parameters(), lr=0.0))
+    training.steps = 2 * UNREAD + 5
+    train(training, batch_of, loss_of(training))
+    assert len(training.losses) == training.steps and np.isfinite(training.losses).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU, and there is none here")
+def test_steps_in_graphs_are_the_steps_without():
+    """Their order of operations is the same but for the learning rate, which is taken off afterwards."""
+    found = []
+    for cycle in (0, 2):
+        training = small_training(
+            lambda network: MuonAndAdamW(network.cuda(), ("first", "last"), lr=0.01, weight_decay=0.01)
+        )
+        training.steps = 30
+        train(training, batch_of, loss_of(training), cycle=cycle)
+        found.append(training.losses)
+    np.testing.assert_allclose(*found, rtol=1e-4)

@@ -14,7 +14,10 @@ from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_weights
 from promptflux.runtime.code import python_digest
 
-SMALL = ("--config", "scale=0.0005", "threads=1")
+SMALL = (
+    "--config", "scale=0.0005", "threads=1", "autoencoder={widths: [8, 16, 16, 16], batch: 2}", "decoder={batch: 2}",
+    "text_model={batch: 8}", "denoiser={widths: [16, 32, 32], batch: 4}",
+)  # fmt: skip
 CNN32 = "results/trained/classifiers/cnn32.h5"
 
 
@@ -26,6 +29,11 @@ def small_run(run_training, tmp_path_factory):
     return folder
 
 
+def weights_of(folder):
+    """Of one file or several."""
+    return {name: value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()}
+
+
 def test_wrong_settings_are_sentences_before_any_job(run_training, tmp_path):
     finished = run_training(
         tmp_path, "scenes", "--config", "scale=0", "from_embedded=maybe", "stepps=3", expect=1
@@ -34,7 +42,10 @@ def test_wrong_settings_are_sentences_before_any_job(run_training, tmp_path):
     assert "The training cannot start." in said
     assert "scale is 0; it must be a number above 0 and at most 1." in said
     assert "from_embedded is 'maybe'; it must be true or false." in said
-    assert "the key 'stepps' is unknown; the known keys are scale, from_embedded, threads." in said
+    assert (
+        "the key 'stepps' is unknown; the known keys are scale, from_embedded, threads, autoencoder, decoder, text_model, denoiser."
+        in said
+    )
     assert not (tmp_path / "results").exists()
 
 
@@ -43,7 +54,7 @@ def test_wrong_settings_are_sentences_before_any_job(run_training, tmp_path):
     [
         (
             "classifiers",
-            ("draw_dataset", "train_autoencoder", "decode_drawings", "train_classifier"),
+            ("draw_dataset", "train_autoencoder", "train_decoder", "decode_drawings", "train_classifier"),
             ("train_denoiser", "train_judge"),
         ),
         (
@@ -89,7 +100,7 @@ def test_a_finished_training_is_not_done_again_and_a_killed_one_goes_on(run_trai
     trained = folder / "results/trained"
     assert "Nothing to be done" in run_training(folder, "scenes", CNN32, *SMALL).stderr
     # As after a kill at the end of the training: the checkpoints are there, the models are not.
-    models = ("autoencoder", "denoiser")
+    models = ("autoencoder", "sharp_autoencoder", "denoiser")
     before = {
         model: next((small_run / "results/trained" / model).rglob("diffusion*.safetensors")).read_bytes()
         for model in models
@@ -98,7 +109,8 @@ def test_a_finished_training_is_not_done_again_and_a_killed_one_goes_on(run_trai
         shutil.rmtree(trained / model)
     run_training(folder, *(f"results/trained/{model}" for model in models), *SMALL)
     for model in models:
-        assert "going on after step" in (folder / f"results/logs/train/{model}.log").read_text()
+        log = model.replace("sharp_autoencoder", "decoder")
+        assert "going on after step" in (folder / f"results/logs/train/{log}.log").read_text()
         assert next((trained / model).rglob("diffusion*.safetensors")).read_bytes() == before[model]
 
 
@@ -106,11 +118,8 @@ def test_training_goes_on_from_the_embedded_models(run_training, tmp_path):
     """After the few steps of this small training the weights are still nearly the embedded ones."""
     run_training(tmp_path, "results/trained/denoiser", CNN32, *SMALL, "from_embedded=true")
     trained, embedded = tmp_path / "results/trained", WORKFLOW / "models/scenes"
-    for part in ("unet", "text_encoder"):
-        new, old = (
-            load_file(next((folder / part).glob("*.safetensors")))
-            for folder in (trained / "denoiser", embedded)
-        )
+    for part, place in (("unet", "denoiser"), ("text_encoder", "text_model")):
+        new, old = (weights_of(folder / part) for folder in (trained / place, embedded))
         change = max(float((new[name].float() - old[name].float()).abs().max()) for name in old)
         assert set(new) == set(old) and 0 < change < 0.02, change
     spec = load_spec(WORKFLOW / "models/classifiers/cnn32.yaml")
@@ -141,4 +150,5 @@ def test_what_is_drawn_and_learned_follows_the_code(tmp_path):
     other = digests("with_more_boats", "SAILBOAT: 0.25", "SAILBOAT: 0.5")
     changed = {name for name, digest in other.items() if digest != as_it_is[name]}
     assert {"draw_dataset", "draw_scenes", "train_denoiser", "train_judge", "train_classifier"} <= changed
-    assert not changed & {"train_autoencoder", "decode_drawings", "assemble_scenes"}
+    assert "train_text_model" in changed
+    assert not changed & {"train_autoencoder", "train_decoder", "decode_drawings", "assemble_scenes"}

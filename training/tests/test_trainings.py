@@ -19,8 +19,12 @@ import pytest
 import torch
 import train_autoencoder
 import train_classifier
+import train_decoder
 import train_denoiser
 import train_judge
+import train_text_model
+import yaml
+from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 from support.workflow import WORKFLOW
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -29,7 +33,8 @@ from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_weights
 from training import loop, words
 from training.hardware import machine
-from training.models import new_scheduler
+from training.images import sharpness, spectra
+from training.models import OBJECTIVES, new_scheduler, signal_and_noise, target_of
 from training.world.drawing import draw
 from training.world.scene import Scene
 
@@ -38,14 +43,22 @@ EMBEDDED = WORKFLOW / "models/scenes"
 CNN32 = WORKFLOW / "models/classifiers/cnn32.yaml"
 FIRST_SEEDS = (0, 1_000_000)
 
+CONFIG = yaml.safe_load((WORKFLOW / "training/config.yaml").read_text(encoding="utf-8"))
+
 # So few and so small steps that all trainings take seconds.
+SETTINGS = {
+    part: CONFIG[part] | values
+    for part, values in {
+        "autoencoder": {"widths": [8, 16, 16, 16], "steps": 7, "batch": 2, "warmup": 2},
+        "decoder": {"steps": 4, "batch": 2, "warmup": 2},
+        "text_model": {"vocabulary_captions": 300, "steps": 6, "batch": 8},
+        "denoiser": {"widths": [16, 32, 32], "steps": 5, "batch": 8, "warmup": 2},
+    }.items()
+}
 SMALL = (
-    (train_autoencoder.SETTINGS, {"crop_steps": 4, "full_steps": 3, "crop_batch": 4, "full_batch": 2, "warmup": 2}),
-    (train_denoiser.SETTINGS, {"vocabulary_captions": 300, "steps": 5, "batch": 8, "warmup": 2}),
-    (words.SETTINGS, {"steps": 6, "batch": 8}),
     (train_judge.SETTINGS, {"steps": 5, "batch": 8}),
     (train_classifier.SETTINGS["cnn32"], {"steps": 5, "batch": 8}),
-)  # fmt: skip
+)
 
 
 @contextmanager
@@ -57,11 +70,11 @@ def small_settings() -> Iterator[dict]:
         for settings, values in SMALL:
             for key, value in values.items():
                 patch.setitem(settings, key, value)
-        for script in (train_autoencoder, train_denoiser, train_classifier):
+        for script in (train_autoencoder, train_decoder, train_text_model, train_denoiser, train_classifier):
             patch.setattr(script, "loss_curve", lambda found, title, path: losses.update(found))
         # A tokenizer that does not change with its library.
         tokenizer = CLIPTokenizer.from_pretrained(EMBEDDED / "tokenizer")
-        patch.setattr(train_denoiser, "new_tokenizer", lambda captions: tokenizer)
+        patch.setattr(train_text_model, "new_tokenizer", lambda captions: tokenizer)
         yield losses
         torch.set_num_threads(threads)
 
@@ -82,22 +95,30 @@ def train_all(folder: Path) -> dict:
 
     drawings = small_drawings(folder)
     with small_settings() as found:
+        kept = {"curve": file("curve.png"), "checkpoints": file("checkpoints")}
         train_autoencoder.main(
-            **drawings, model=file("autoencoder"), curve=file("curve.png"), checkpoints=file("checkpoints")
+            **drawings, **kept, settings=SETTINGS["autoencoder"], model=file("autoencoder")
         )
-        losses["autoencoder"] = found["autoencoder"]
-        weights["autoencoder"] = weights_in(folder / "autoencoder")
+        train_decoder.main(
+            **drawings, **kept, settings=SETTINGS["decoder"], autoencoder=file("autoencoder"), model=file("sharp"),
+        )  # fmt: skip
+        weights |= {
+            "autoencoder": weights_in(folder / "autoencoder"),
+            "decoder": weights_in(folder / "sharp"),
+        }
+        losses |= {name: found[name] for name in ("autoencoder", "decoder")}
         for suffix, autoencoder, start in (
             ("", file("autoencoder"), None),
             (" from embedded", str(EMBEDDED / "vae"), str(EMBEDDED)),
         ):
-            model = file(f"denoiser{suffix}")
+            text_model, model = file(f"text_model{suffix}"), file(f"denoiser{suffix}")
+            train_text_model.main(**kept, settings=SETTINGS["text_model"], model=text_model, start=start)
             train_denoiser.main(
-                drawings=drawings["drawings"], number=20, first_seed=0, autoencoder=autoencoder, model=model, start=start,
-                curve=file("curve.png"), latents=file(f"latents{suffix}"), checkpoints=file("checkpoints"),
+                **kept, settings=SETTINGS["denoiser"], drawings=drawings["drawings"], number=20, first_seed=0,
+                autoencoder=autoencoder, text_model=text_model, model=model, start=start, latents=file(f"latents{suffix}"),
             )  # fmt: skip
-            for part in ("unet", "text_encoder"):
-                weights[part + suffix] = weights_in(Path(model) / part)
+            weights[f"text_encoder{suffix}"] = weights_in(Path(text_model) / "text_encoder")
+            weights[f"unet{suffix}"] = weights_in(Path(model) / "unet")
             losses |= {name + suffix: found[name] for name in ("text model", "denoiser")}
         train_judge.main(
             **drawings, first_seeds=FIRST_SEEDS, judge=file("judge.safetensors"), figures=file("judge.json")
@@ -161,6 +182,7 @@ def test_a_training_of_other_drawings_or_code_starts_again(trained, changed, tmp
     with small_settings():
         train_autoencoder.main(
             **drawings,
+            settings=SETTINGS["autoencoder"],
             model=str(tmp_path / "autoencoder"),
             curve="",
             checkpoints=str(checkpoints),
@@ -194,7 +216,7 @@ def test_a_text_model_that_knows_words_waits_for_its_answers(knows_words, monkey
     monkeypatch.setattr(loop, "learning_rate_factor", lambda step, *_: 1.0 if step < 2 else 0.0)
     text_model, tokenizer, known = embedded_words()
     before = {name: value.clone() for name, value in text_model.state_dict().items()}
-    settings = words.SETTINGS | {"steps": 10, "batch": 4}
+    settings = CONFIG["text_model"] | {"steps": 10, "batch": 4}
     losses = words.teach_words(text_model, tokenizer, known if knows_words else set(), settings).losses
     assert np.isfinite(losses).all()
     same = all(torch.equal(value, before[name]) for name, value in text_model.state_dict().items())
@@ -208,7 +230,7 @@ def test_a_text_model_that_goes_on_keeps_its_states_of_known_words():
         text_model, tokenizer, _ = embedded_words()
         tokens = tokenizer("a misty forest at night with a house", return_tensors="pt").input_ids
         before = text_model(tokens).last_hidden_state.detach()
-        settings = words.SETTINGS | {"steps": 60, "batch": 16}
+        settings = CONFIG["text_model"] | {"steps": 60, "batch": 16}
         words.teach_words(text_model, tokenizer, known, settings)
         after = text_model(tokens).last_hidden_state.detach()
         return float((after - before).square().mean().sqrt())
@@ -216,17 +238,53 @@ def test_a_text_model_that_goes_on_keeps_its_states_of_known_words():
     assert drift(embedded_words()[2]) < 0.5 * drift({"nothing"})
 
 
-def test_times_of_half_noise_are_learned_from_most_and_none_is_left_out():
-    alphas = new_scheduler().alphas_cumprod
-    chances = train_denoiser.chances_of_times(alphas, train_denoiser.SETTINGS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_times_of_half_noise_are_learned_from_most_and_none_is_left_out(objective):
+    signal, noise = signal_and_noise(new_scheduler(objective))
+    chances = train_denoiser.chances_of_times(signal, noise, CONFIG["denoiser"])
     assert float(chances.sum()) == pytest.approx(1, abs=1e-4)
     assert float(chances.min()) >= 0.25 / 1000 * 0.999
-    signal = alphas / (1 - alphas)
+    ratio = (signal / noise).square()
     shares = [
-        float(chances[(signal > low) & (signal <= high)].sum())
-        for low, high in ((0, 0.02), (0.3, 8), (50, 1e9))
+        float(chances[(ratio > low) & (ratio <= high)].sum())
+        for low, high in ((-1, 0.02), (0.3, 8), (50, torch.inf))
     ]
     assert shares[1] > 0.5 > shares[0] + shares[2] and min(shares) > 0.02, shares
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_sampler_finds_what_a_perfect_network_predicts(objective):
+    """A network that always knows the picture leads there from any noise: training and sampler mean the same velocity."""
+    scheduler = new_scheduler(objective)
+    signal, noise = signal_and_noise(scheduler)
+    clean = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)
+    scheduler.set_timesteps(20)
+    sample = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * scheduler.init_noise_sigma
+    for time in scheduler.timesteps:
+        there = (sample - signal[time] * clean) / noise[time].clamp(min=1e-3)
+        predicted = target_of(objective, clean, there, signal[time], noise[time])
+        sample = scheduler.step(
+            predicted, time, sample, generator=torch.Generator().manual_seed(1)
+        ).prev_sample
+    assert float((sample - clean).abs().max()) < 0.05
+
+
+def test_a_soft_picture_is_less_sharp_and_a_rough_one_more():
+    pictures = np.stack([np.asarray(draw(seed)[0]) for seed in range(6)])
+    soft = np.stack([np.asarray(Image.fromarray(p).filter(ImageFilter.GaussianBlur(1))) for p in pictures])
+    grain = np.random.default_rng(0).normal(0, 12, pictures.shape)
+    measured = [sharpness(p) for p in (soft, pictures, (pictures + grain).clip(0, 255).astype(np.uint8))]
+    for name in ("fine", "finest", "edge"):
+        values = [one[name] for one in measured]
+        assert values == sorted(values) and values[0] < 0.8 * values[1], name
+
+
+def test_strengths_of_frequencies_are_those_of_a_windowed_fourier_transform():
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    window = torch.hann_window(16)
+    patches = images.unfold(2, 16, 8).unfold(3, 16, 8) * (window[:, None] * window)
+    expected = torch.fft.rfft2(patches, norm="ortho").abs().permute(0, 1, 4, 5, 2, 3).reshape(6, 144, 3, 3)
+    torch.testing.assert_close(spectra(images, 16), expected, atol=2e-4, rtol=0)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to keep freed memory")
