@@ -78,7 +78,7 @@ def test_a_pack_has_all_but_weights_and_pictures(finished, unpacked):
     assert files >= {
         "ro-crate-metadata.json", "inputs.tsv", "recipes.jsonl", "environment/versions.json", "environment/requirements.txt",
         "study/config.yaml", "study/prompts.tsv", "study/small.yaml", "study/photos/coffee.jpg", "results/manifest.sha256",
-        "results/report.html", "results/predictions/small/torch.tsv", "results/metrics/small.tsv", "results/images/metadata.jsonl",
+        "results/report.html", "results/explorer.html", "results/predictions/small/torch.tsv", "results/metrics/small.tsv", "results/images/metadata.jsonl",
     }  # fmt: skip
     assert not [
         file

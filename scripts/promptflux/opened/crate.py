@@ -37,6 +37,7 @@ ABOUT = {
     f"{RESULTS}/manifest.sha256": "The SHA-256 of each image and each table of predictions",
     f"{RESULTS}/study.json": "The config and the prompts, as they were run",
     f"{RESULTS}/report.html": "The report: everything in one page",
+    f"{RESULTS}/explorer.html": "The explorer: every image, with links to its files where these are there",
     f"{RESULTS}/images/metadata.jsonl": "What was asked of each image",
     f"{STUDY}/config.yaml": "The config of the study, with every default",
     f"{STUDY}/prompts.tsv": "The prompts",

@@ -168,7 +168,8 @@ def _tables(results: Path, with_images: bool) -> Iterator[Path]:
         "images/**/*.jsonl",
         *(["images/**/*.png"] if with_images else []),
     ]
-    found = {results / HERE.name(file) for file in (HERE.manifest, HERE.study, HERE.report)}
+    named = (HERE.manifest, HERE.study, HERE.report, HERE.explorer)
+    found = {results / HERE.name(file) for file in named}
     found |= {path for pattern in wanted for path in results.rglob(pattern) if path.is_file()}
     for path in sorted(found):
         name = path.relative_to(results).as_posix()
