@@ -127,7 +127,10 @@ def _made_with(study: Finished) -> dict[str, str]:
     """What the first image says that it was made with."""
     for image in study.asked.images:
         made = read_provenance(study(HERE.image(image))).get("made_with")
-        return {str(key): title_of(value) for key, value in made.items()} if isinstance(made, dict) else {}
+        made = made if isinstance(made, dict) else {}
+        return {
+            str(key): title_of(value) for key, value in made.items() if key != "template"
+        }  # which is its prompt's
     return {}
 
 
