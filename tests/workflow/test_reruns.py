@@ -275,6 +275,7 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
     assert made == {
         "manifest.sha256",
         "metrics/small.tsv",
+        "figures/small/reliability.png",
         "images/metadata.jsonl",
         "study.json",
         "batches.tsv",
