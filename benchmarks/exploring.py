@@ -137,7 +137,6 @@ def results_of(folder: Path, count: int, size: int) -> dict:
         "drawn": [],
         "classifiers": classifiers,
         "engines": ENGINES,
-        "engine_note": "",
         "tensors": [tensors],
         "output": results.explorer,
     }

@@ -15,7 +15,6 @@ def main(
     drawn: Sequence[str],
     classifiers: Sequence[Mapping],
     engines: Mapping[str, str],
-    engine_note: str,
     tensors: Sequence[str],
     explorer: str,
 ) -> None:
@@ -28,7 +27,6 @@ def main(
         drawn=drawn,
         classifiers=classifiers,
         engines=engines,
-        engine_note=engine_note,
         tensors=tensors,
         output=explorer,
     )

@@ -224,7 +224,6 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
             }
         ],
         engines={"torch": "PyTorch"},
-        engine_note="",
         tensors=[results.tensors(spec.input.name, "own")],
         explorer=results.explorer,
     )

@@ -99,7 +99,6 @@ def make(
             for number, name in enumerate(classifiers)
         ],
         "engines": {engine: {"flux": "Flux", "torch": "PyTorch"}[engine] for engine in engines},
-        "engine_note": "A note on the engines.",
         "tensors": [tensors] if classifiers else [],
         "output": results.explorer,
     }

@@ -61,7 +61,6 @@ def write_explorer(
     drawn: Sequence[str],
     classifiers: Sequence[Mapping[str, Any]],
     engines: Mapping[str, str],
-    engine_note: str,
     tensors: Sequence[str],
     output: str,
 ) -> None:
@@ -74,7 +73,7 @@ def write_explorer(
     engines: name -> title, in their order. tensors: HDF5 files that hold all images. Of a study with more than
     MOST_EXPLORED images the page has the first, and says so. Raises StudyError if an image has no predictions.
     """
-    data = explored(title, asked, own, drawn, classifiers, engines, engine_note, tensors, output)
+    data = explored(title, asked, own, drawn, classifiers, engines, tensors, output)
     script = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
@@ -147,7 +146,6 @@ def explored(
     drawn: Sequence[str],
     classifiers: Sequence[Mapping[str, Any]],
     engines: Mapping[str, str],
-    engine_note: str,
     tensors: Sequence[str],
     output: str,
 ) -> dict[str, Any]:
@@ -168,7 +166,6 @@ def explored(
     }
     return {
         "title": title,
-        "note": engine_note,
         "total": total,
         "tolerance": PROBABILITY_FAILS,
         "engines": [{"name": name, "title": engine} for name, engine in engines.items()],

@@ -64,7 +64,6 @@ def jobs_of(
             {
                 "code": code("explorer"),
                 "engines": {engine.name: engine.title for engine in engines},
-                "engine_note": engine_note,
             },
         ),
         Job(

@@ -66,7 +66,6 @@ function makeKeys() {
   byId("keys").append(
     make("h2", { id: "keys-title", text: "Keys" }),
     make("dl", {}, rows),
-    make("p", { class: "quiet small", text: study.note }),
     button("Close", () => byId("keys").close(), { class: "main" }),
   );
 }
