@@ -48,21 +48,25 @@ def asked_prompts(table: str | Path) -> list[Asked]:
 
 
 def shares(asked: list[Asked], logits: torch.Tensor) -> dict:
-    """How often the images show what was asked; `logits` [prompts × images, len(FACTS)] in the order of `asked`."""
+    """How often the images show what was asked; `logits` [prompts × images, len(FACTS)] in the order of `asked`.
+
+    of_prompt: how many of its images show all that a prompt asks for.
+    """
     found = {"kind": [], "time": [], "third": [], "three": []}
-    of_kind = {kind: [] for kind in LABELS}
+    of_kind, of_prompt = {kind: [] for kind in LABELS}, {}
     for one, part in zip(asked, logits.chunk(len(asked)), strict=True):
         seen = one.seen_in(part)
         of_kind[one.facts["kind"]].append(seen["kind"])
         for field, shown in seen.items():
             found[field if field in ("kind", "time") else "third"].append(shown)
+        of_prompt[one.prompt] = round(float(torch.stack(list(seen.values())).all(0).float().mean()), 4)
         if len(seen) == 3:
             found["three"].append(torch.stack(list(seen.values())).all(0))
     share = {name: round(float(torch.cat(shown).float().mean()), 4) for name, shown in found.items() if shown}
     kinds = {
         kind: round(float(torch.cat(shown).float().mean()), 4) for kind, shown in of_kind.items() if shown
     }
-    return {**share, "of_kind": kinds}
+    return {**share, "of_kind": kinds, "of_prompt": of_prompt}
 
 
 def third_on_drawings(asked: list[Asked], logits: torch.Tensor, facts: np.ndarray) -> float:

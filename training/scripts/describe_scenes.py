@@ -80,6 +80,8 @@ judged by a CNN that was trained on drawings alone.
 | drawings never seen, through the autoencoder and back | {psnr:.1f} dB PSNR | |
 | nine images of three prompts, model load included | {seconds:.1f} s, threads: {threads} | |
 
+Prompts of which fewer than half of the images show all that is asked: {missed}.
+
 How sharp the pictures are: the median share of a picture's energy (luminance, Hann window) between a quarter and a half of
 the highest frequency, and above that; and the 99th percentile of its gradient.
 
@@ -147,6 +149,7 @@ def main(*, pipeline: str, evaluation: str, plot: str, samples: str, scenes: str
             "| {name} | {fine:.3f} | {finest:.3f} | {edge:.3f} |".format(name=name, **measured["sharpness"][key])
             for key, name in rows.items()
         ),
+        missed="; ".join(prompt for prompt, share in measured["of_prompt"].items() if share < 0.5) or "none",
         psnr=measured["psnr_db"],
         guidance=measured["guidance_scale"],
         judge_kind=judge["kind"],

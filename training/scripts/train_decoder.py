@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from train_autoencoder import batches, loss_of, noisy
 
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.runtime.job import note
 from promptflux.script import run
+from training.autoencoding import batches, loss_of, noisy
 from training.curve import loss_curve
 from training.hardware import device, half_precision, machine, workers
 from training.images import reconstructed, scaled_pixels, sharpness

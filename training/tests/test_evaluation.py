@@ -58,6 +58,7 @@ def test_shares_count_kinds_times_and_all_three():
         "third": 0.75,
         "three": 0.5,
         "of_kind": {"forest": 1.0, "lake": 0.5},
+        "of_prompt": {"misty night forest": 0.5, "a lake with the moon": 0.5},
     }
 
 
