@@ -121,7 +121,7 @@ def finished(made_once, tiny_model) -> Study:
     def make(folder: Path) -> None:
         study = start(folder, tiny_model)
         study.add_photograph()
-        study.change(map=MAP)
+        study.change(map=MAP, explain={"images": 2})
         study.run()
 
     return Study(made_once("finished", make))
@@ -141,7 +141,7 @@ def finished_grid(made_once, tiny_model) -> Study:
         study = start(folder, tiny_model)
         study.write_prompts({"forest": TEMPLATE, "sea": "the sea"})
         study.add_photograph()
-        study.change(variants=VARIANTS, generator={"images_per_prompt": 1}, map=MAP)
+        study.change(variants=VARIANTS, generator={"images_per_prompt": 1}, map=MAP, explain={"images": 2})
         study.run()
 
     return Study(made_once("finished_grid", make))

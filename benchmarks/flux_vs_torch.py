@@ -151,7 +151,7 @@ def job_script(files: dict[str, Path], threads: int) -> Path:
     inputs = ", ".join(f'"{key}" => "{files[key]}"' for key in ("tensors", "model"))
     preamble = (
         f'snakemake = (scriptdir="{WORKFLOW / "julia"}", input=Dict({inputs}), output=Dict("predictions" => "{files["output"]}"), '
-        f'params=Dict("asked" => Dict("layers_of" => [], "layers" => [], "micro_batch" => {MICRO_BATCH}, "kernels" => "fast")), log=Dict(1 => "{script}.log"), '
+        f'params=Dict("asked" => Dict("layers_of" => [], "layers" => [], "counted" => [], "micro_batch" => {MICRO_BATCH}, "kernels" => "fast")), log=Dict(1 => "{script}.log"), '
         f"threads={threads}, resources=Dict())\n"
     )
     script.write_text(preamble + (WORKFLOW / "julia/infer_flux.jl").read_text())

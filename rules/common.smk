@@ -40,6 +40,7 @@ from promptflux.study.exports import EXPORTS, check_exports
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import (
     PREPROCESS_THREADS,
+    explain_needs,
     features_mb,
     figures_needs,
     generate_needs,
@@ -150,6 +151,7 @@ EXPORTED = [
 IMAGES = sum(map(len, STUDY.image_batches.values()))
 
 FIGURE_ENGINE = RUNNING[0].name  # that the figures show; its files are like the others'
+EXPLAINED = [batch for batch in STUDY.image_batches if STUDY.explained_in(batch)]
 
 
 def gpu_of_a_job():
@@ -186,6 +188,11 @@ def infer_resource(resource):
     return growing(lambda wildcards: infer_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
 
 
+def explain_resource(resource):
+    """A resource of the job in which a classifier says why, on a batch."""
+    return growing(lambda wildcards: explain_needs(STUDY, wildcards.classifier, wildcards.batch)[resource])
+
+
 def rule_name(*parts):
     """What a rule is called that is there for a batch, `generate_prompts01`, `generate_weak_prompts01`."""
     name = "/".join(parts)
@@ -205,6 +212,7 @@ CODE = {
     },
     "export_bson": {"script": "julia/export_bson.jl"},
     **{engine.stage: {"script": engine.script} for engine in ENGINES.values()},
+    **{engine.explain: {"script": engine.explains} for engine in ENGINES.values()},
 }
 
 

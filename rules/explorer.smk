@@ -41,6 +41,7 @@ rule explorer:
             STUDY, RUNNING, Results.of(output.explorer)
         ),
         drawn=STUDY.chosen,
+        explained=STUDY.explained,
         own={name: str(image.path) for name, image in STUDY.own_images.items()},
     message:
         "Writing the explorer"

@@ -11,7 +11,7 @@
 for classifier, spec in STUDY.classifiers.items():
     for batch in STUDY.image_batches:
         if chosen := STUDY.chosen_in(batch):
-            needs = figures_needs(STUDY, classifier, len(chosen))
+            needs = figures_needs(STUDY, classifier, chosen)
 
             rule:
                 name:
@@ -19,6 +19,9 @@ for classifier, spec in STUDY.classifiers.items():
                 input:
                     tensors=RESULTS.tensors(spec.input.name, batch),
                     predictions=RESULTS.predictions(classifier, FIGURE_ENGINE, batch),
+                    explanations=(
+                        RESULTS.explanations(classifier, FIGURE_ENGINE, batch) if batch in EXPLAINED else []
+                    ),
                     model=RESULTS.model(classifier, ENGINES["torch"].model),
                     request=request_of(f"figures/{classifier}/{batch}"),
                 output:
@@ -31,7 +34,7 @@ for classifier, spec in STUDY.classifiers.items():
                             labels={"figure": drawing.title},
                         )
                         for image in chosen
-                        for drawing in STUDY.drawings_of(classifier)
+                        for drawing in STUDY.drawings_of(classifier, image)
                     ],
                 log:
                     RESULTS.log(f"figures/{classifier}/{batch}"),

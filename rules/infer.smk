@@ -2,6 +2,7 @@
 #
 # in:  results/tensors/{input}/{batch}.h5, results/models/{classifier}.h5 or .bson
 # out: results/predictions/{classifier}/{engine}/{batch}.h5  logits, probabilities, layer outputs
+#      results/explanations/{classifier}/activations/{engine}/{batch}.h5  of one engine, see rules/explain.smk
 #      results/predictions/{classifier}/{engine}.tsv         one row per image
 
 
@@ -16,6 +17,11 @@ for engine in ENGINES.values():
             request=request_of(f"{engine.stage}/{{classifier}}/{{batch}}"),
         output:
             predictions=RESULTS.predictions("{classifier}", engine.name, "{batch}"),
+            activations=(
+                RESULTS.activations("{classifier}", engine.name, "{batch}")
+                if engine.name == FIGURE_ENGINE
+                else []
+            ),
         log:
             RESULTS.log(f"{engine.stage}/{{classifier}}/{{batch}}"),
         benchmark:

@@ -1,6 +1,6 @@
 # Each engine compared with the reference, layer by layer.
 #
-# in:  results/predictions/{classifier}/{engine}/{batch}.h5
+# in:  results/predictions/{classifier}/{engine}/{batch}.h5, results/explanations/{classifier}/maps/{engine}/{batch}.h5
 # out: results/parity/{classifier}/{engine}.tsv and .png; in one step more than 1e-5 of a layer's largest value, or 1e-4
 #      in a probability, fails the run
 
@@ -10,6 +10,10 @@ rule parity:
         predictions=[RESULTS.predictions("{classifier}", "{engine}", batch) for batch in STUDY.image_batches],
         reference=[
             RESULTS.predictions("{classifier}", REFERENCE.name, batch) for batch in STUDY.image_batches
+        ],
+        explanations=[RESULTS.explanations("{classifier}", "{engine}", batch) for batch in EXPLAINED],
+        reference_explanations=[
+            RESULTS.explanations("{classifier}", REFERENCE.name, batch) for batch in EXPLAINED
         ],
         request=request_of("parity/{classifier}/{engine}"),
     output:

@@ -17,6 +17,7 @@ def main(
     engines: Mapping[str, str],
     tensors: Sequence[str],
     explorer: str,
+    explained: Sequence[str] = (),
 ) -> None:
     """Write the page `explorer`. study: what was asked, as `record` wrote it. For the rest see `write_explorer`."""
     asked = json.loads(Path(study).read_text(encoding="utf-8"))
@@ -29,6 +30,7 @@ def main(
         engines=engines,
         tensors=tensors,
         output=explorer,
+        explained=explained,
     )
 
 

@@ -21,6 +21,8 @@ def main(
     predictions: str,
     model: str,
     images: Sequence[str],
+    explained: Sequence[str] = (),
+    explanations: str | None = None,
     layers: Sequence[str],
     figures: Sequence[str],
     threads: int,
@@ -29,11 +31,20 @@ def main(
     """Write the figures of `images` to `figures`, each in a folder of its own.
 
     tensors, predictions: HDF5 files of one batch, the latter of one engine and with the
-    layers of `images`. model: the classifier's model file. layers: those whose feature maps are drawn. style: the fields of `Style`.
+    layers of `images`. explained: those of `images` that get the figures of why, whose maps are in `explanations`, HDF5. model: the classifier's model file. layers: those whose feature maps are drawn. style: the fields of `Style`.
     Raises StudyError if an image, its layers or the colormap is missing.
     """
     folder = Path(figures[0]).parents[1 + images[0].count("/")]  # a variant is a folder of its own
-    draw = partial(draw_image, tensors, predictions, load_description(model), layers, folder, Style(**style))
+    draw = partial(
+        draw_image,
+        tensors,
+        predictions,
+        dict.fromkeys(explained, explanations),
+        load_description(model),
+        layers,
+        folder,
+        Style(**style),
+    )
     workers = min(threads, len(images))
     # Only a forked process can take part: a spawned one would run the calling script once more.
     if workers > 1 and "fork" in get_all_start_methods():
@@ -47,16 +58,17 @@ def main(
 def draw_image(
     tensors: str,
     predictions: str,
+    explanations: Mapping[str, str | None],
     description: Description,
     layers: Sequence[str],
     folder: Path,
     style: Style,
     image: str,
 ) -> None:
-    """Write all figures of one image to `folder/{image}/`."""
-    wanted = drawings(description, layers)
+    """Write all figures of one image to `folder/{image}/`; explanations: of each image that is explained, the file."""
+    wanted = drawings(description, layers, image in explanations)
     shown = [drawing.layer for drawing in wanted if drawing.layer]
-    subject = read_subject(tensors, predictions, description, shown, image)
+    subject = read_subject(tensors, predictions, description, shown, image, explanations.get(image))
     for drawing in wanted:
         drawing.draw(subject, style).save(folder / image / f"{drawing.file}.png")
 

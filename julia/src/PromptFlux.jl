@@ -14,6 +14,7 @@ using Base.BinaryPlatforms: CPUID
 using Base.Cartesian: @nexprs
 using Flux
 using Flux: NNlib
+using Flux.Zygote: ignore_derivatives
 using HDF5
 using LinearAlgebra: BLAS, mul!
 using Logging: NullLogger, with_logger
@@ -27,7 +28,7 @@ export load_description, load_network, save_network, load_model, save_model, wei
 export read_picture, image_tensor
 export layer_outputs, Predictor, predict
 export open_study
-export infer, export_bson, predict_files
+export infer, explain, export_bson, predict_files
 
 # How a script meets the person who runs it.
 include("job.jl")
@@ -42,6 +43,7 @@ include("files/hdf5.jl")
 include("files/weights.jl")
 include("files/bson.jl")
 include("files/predictions.jl")
+include("files/activations.jl")
 include("study.jl")
 
 # From a PNG or JPEG file to a tensor.
@@ -60,6 +62,7 @@ include("fast/predictor.jl")
 # What the scripts beside src/ do.
 include("gpu.jl")
 include("commands.jl")
+include("explain.jl")
 include("precompile.jl")
 
 end

@@ -1,11 +1,13 @@
 # What the scripts beside src/ do, one function each.
 
 """
-    infer(; tensors, model, output, layers_of = [], layers = nothing, micro_batch, kernels, device = "auto", threads)
+    infer(; tensors, model, output, layers_of = [], layers = nothing, activations = nothing, counted = [], micro_batch,
+          kernels, device = "auto", threads)
 
 Write the predictions of the classifier `model` (a model file) for the images in `tensors`, and what the
 layers give, by Flux's own chain, for those named in `layers_of`: all of it for the `layers` named (`nothing`: for
-all) and for small ones, of the others a sample. `micro_batch` images run together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
+all) and for small ones, of the others a sample. What the channels of the layers `counted` give for
+all images that are no test patterns is added up into the file `activations`, by Flux's own chain, too. `micro_batch` images run together. `kernels` is `"fast"` for logits by this project's kernels where the CPU runs, or `"plain"`
 for logits by Flux's chain; `device` is `"auto"`, `"cpu"` or `"gpu"`.
 """
 function infer(;
@@ -14,6 +16,8 @@ function infer(;
     output,
     layers_of=String[],
     layers=nothing,
+    activations=nothing,
+    counted=String[],
     micro_batch,
     kernels,
     device="auto",
@@ -33,7 +37,8 @@ function infer(;
         device=place.name, kernels=fast ? "fast" : "plain", classifier=description.name,
         description_sha256=description.digest, weights_sha256=digest,
     )
-    with_tensors(tensors, description) do images, names
+    tallies, shown = Dict{String,Tally}(), 0
+    with_tensors(tensors, description) do images, names, problems
         unknown = setdiff(layers_of, names)
         isempty(unknown) ||
             throw(StudyError("$tensors: feature maps are asked of $(join(unknown, ", ")), which is not in this batch."))
@@ -46,6 +51,11 @@ function infer(;
                 check_finite(logits, names[batch], model)
                 datasets.logits[:, batch] = logits
                 datasets.probabilities[:, batch] = softmax(logits)
+                if activations !== nothing
+                    real = filter(row -> isempty(problems[batch[row]]), eachindex(batch))
+                    shown += length(real)
+                    isempty(real) || count!(tallies, network, part, real, counted, micro_batch, place.device)
+                end
                 kept = filter(row -> names[batch[row]] in layer_images, eachindex(batch))
                 isempty(kept) || keep_layers!(
                     datasets.layers,
@@ -59,6 +69,7 @@ function infer(;
                 )
             end
         end
+        activations === nothing || write_activations(activations, shown, counted, tallies)
         note(
             "$(description.name): $(length(names)) images on $(place.name), $(min(threads, Threads.nthreads())) threads"
         )
@@ -77,6 +88,16 @@ function keep_layers!(datasets, network, images, kept, names, layer_images, micr
             dataset[ntuple(_ -> :, ndims(dataset) - 1)..., index] =
                 places isa Colon ? Array(image) : image[places]
         end
+    end
+end
+
+"Add what the layers `counted` of Flux's chain give for the rows `real` of the micro-batch `images` to `tallies`."
+function count!(tallies, network, images, real, counted, micro_batch, device)
+    values = device(filled(images, axes(images, 4), micro_batch))
+    run!(network.description.layers, network.chain, values) do layer, output
+        layer.name in counted || return
+        tally = Tally(cpu_device()(output)[ntuple(_ -> :, ndims(output) - 1)..., real])
+        haskey(tallies, layer.name) ? add!(tallies[layer.name], tally) : (tallies[layer.name] = tally)
     end
 end
 

@@ -85,6 +85,9 @@ function workload()
                     load_model(at("tiny.h5"))
                     infer(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("p.h5"), layers_of=keep,
                         micro_batch=16, kernels, threads=2)
+                    explain(; tensors=at("tensors.h5"), model=at("tiny.bson"), output=at("e.h5"), images=keep,
+                        asked_labels=zeros(Int, length(keep)), patch=(18, 16), stride=(9, 8), micro_batch=16, kernels,
+                        threads=2)
                 end
             end
             redirect_stdout(devnull) do

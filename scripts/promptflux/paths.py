@@ -78,6 +78,21 @@ class Results:
     def predictions_table(self, classifier: str, engine: str) -> str:
         return self(f"predictions/{classifier}/{engine}.tsv")
 
+    def activations(self, classifier: str, engine: str, batch: str) -> str:
+        """What each channel of each layer gave for the images of a batch."""
+        return self(f"explanations/{classifier}/activations/{engine}/{batch}.h5")
+
+    def activations_table(self, classifier: str) -> str:
+        """The same over all images of the study."""
+        return self(f"explanations/{classifier}/activations.tsv")
+
+    def activations_figure(self, classifier: str) -> str:
+        return self(f"figures/{classifier}/activations.png")
+
+    def explanations(self, classifier: str, engine: str, batch: str) -> str:
+        """Maps of why a classifier says what it says of some images."""
+        return self(f"explanations/{classifier}/maps/{engine}/{batch}.h5")
+
     def parity_table(self, classifier: str, engine: str) -> str:
         """`engine` beside the reference."""
         return self(f"parity/{classifier}/{engine}.tsv")

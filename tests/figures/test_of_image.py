@@ -13,6 +13,7 @@ from support.drawn_study import (
     STYLE,
     classify,
     draw_figures,
+    explain,
     figures_of,
     files_of_figures,
     has_color,
@@ -21,12 +22,17 @@ from support.drawn_study import (
 
 from promptflux.classifiers.weights import load_description
 from promptflux.errors import StudyError
+from promptflux.figures.of_image import grad_cam, occlusion
 from promptflux.figures.of_image.conv_layer_feature_maps import Grid, dead_channels, paint, shared_scale
 from promptflux.figures.of_image.input_image_visualizations import Mesh, View
 from promptflux.figures.of_image.loaded_image_verification import value_range
+from promptflux.figures.of_image.occlusion import spread
+from promptflux.figures.of_study import activations as channels
 from promptflux.figures.sheet import ALARM, FAINT, Style
-from promptflux.figures.subject import read_subject
+from promptflux.figures.subject import Why, read_subject, read_why
 from promptflux.figures.text import legible
+from promptflux.files.activations import Tally
+from promptflux.files.explanations import UNKNOWN
 
 FIRST, LAST = ["loaded_image_verification", "input_image_visualizations"], ["model_output"]
 
@@ -173,6 +179,89 @@ def test_what_is_missing_is_said(tmp_path, photo):
             threads=1,
             style={"colormap": "gray"},
         )
+
+
+# Why the classifier says so ------------------------------------------------------------------
+
+
+def explained(folder, images, asked, **changes):
+    """Figures of images (name -> file) of which it is known why; the results, and the names of their figures."""
+    results = classify(folder, {name: str(path) for name, path in images.items()}, [*images], **changes)
+    explain(results, [*asked], [*asked.values()])
+    draw_figures(results, [*images], explained=[*asked])
+    return results, {name: drawn_of(results, name) for name in images}
+
+
+def test_an_image_that_is_explained_has_two_figures_more(tmp_path, photo):
+    broken = tmp_path / BROKEN
+    broken.write_text("<html>")
+    images = {"photo": photo, "other": photo, "broken": broken}
+    results, drawn = explained(tmp_path, images, {"photo": 1, "broken": UNKNOWN})
+    assert set(drawn["photo"]) - set(drawn["other"]) == {"occlusion", "grad_cam"}
+    said = {why.target for why in read_why(results.explanations(CLASSIFIER, "torch", "own"), "photo")}
+    widths = [pixels(results.figure(CLASSIFIER, name, "occlusion")).shape[1] for name in ("photo", "broken")]
+    assert (widths[0] > widths[1]) == (said == {"predicted", "asked"}), "a map for each label"
+    for name in ("occlusion", "grad_cam"):
+        assert has_color(results.figure(CLASSIFIER, "broken", name), ALARM)
+        assert not has_color(results.figure(CLASSIFIER, "photo", name), ALARM)
+
+
+def test_a_network_without_convolution_has_no_grad_cam(tmp_path, photo):
+    _, drawn = explained(tmp_path, {"photo": photo}, {"photo": 0}, layers=["flatten", {"dense": 3}])
+    assert "occlusion" in drawn["photo"] and "grad_cam" not in drawn["photo"]
+
+
+def test_an_image_that_nobody_explained_is_said(tmp_path, photo):
+    results, _ = explained(tmp_path, {"photo": photo, "other": photo}, {"photo": 0})
+    with pytest.raises(StudyError, match="the image 'other' is not there"):
+        draw_figures(results, ["other"], explained=["other"])
+
+
+def why(occlusion, gradcam, patch=(2, 2), stride=(1, 1)):
+    maps = (np.float32(occlusion), np.float32(gradcam))
+    return Why("predicted", 0, 0.5, patch, stride, maps[0], "conv1", maps[1])
+
+
+def test_a_map_that_is_nothing_but_rounding_does_not_look_like_a_reason(tmp_path, photo):
+    results = classify(tmp_path, {"photo": str(photo)}, ["photo"])
+    files = files_of_figures(results)
+    subject = read_subject(
+        files["tensors"], files["predictions"], load_description(files["model"]), [], "photo"
+    )
+    places = (11, 9)  # of 12 × 10 pixels
+    for size, said in (
+        (1e-7, "No patch changes it by as much as 0.01 points."),
+        (0.3, "by more than 30 points"),
+    ):
+        flat = why(np.zeros(places) + size, np.zeros((3, 3)))
+        panel = occlusion.panel(flat, subject)
+        assert said in panel.note and panel.values.shape == (12, 10)
+        np.testing.assert_allclose(panel.values, 100 * size, rtol=1e-5)
+        low, high = panel.limits
+        assert low == 0 and high == pytest.approx(max(100 * size, 0.01))
+    rises = occlusion.panel(why(np.zeros(places) - 0.2, np.zeros((3, 3))), subject)
+    assert rises.limits == pytest.approx((-20, 20))
+    nothing = grad_cam.panel(why(np.zeros(places), np.zeros((3, 3))), subject)
+    assert nothing.limits == (0, 1) and "No place" in nothing.note
+
+
+def test_a_pixel_has_the_mean_of_the_patches_that_cover_it():
+    drops = spread(why([[0, 1], [2, 3]], [[0]], patch=(2, 2), stride=(2, 2)), (3, 4))
+    # The second row of patches is pushed back by a pixel, so that the middle row is in both.
+    np.testing.assert_array_equal(drops, [[0, 0, 1, 1], [1, 1, 2, 2], [2, 2, 3, 3]])
+
+
+def test_each_layer_is_a_strip_of_its_channels_with_the_dead_ones_last():
+    share = np.array([0.5, 1.0, 0.0, 0.2])
+    zeros = np.zeros(4)
+    tally = Tally(10, zeros, zeros, 10 * share, zeros, np.array([1.0, 0, 1, 1]))
+    strip = channels.colors_of(tally, Style("gray", 40))[0]
+    assert strip[-1].tolist() == [*bytes.fromhex(ALARM[1:])]
+    assert np.diff(strip[:3, 0].astype(int)).min() > 0
+    many = {f"conv{number}": tally for number in range(200)}
+    assert len(channels.drawn_layers(many)) <= channels.MOST_LAYERS
+    for shown in ({"conv1": tally}, many, {}):
+        assert channels.draw(shown, 9, "small", Style("gray", 40)).height > 1.5
 
 
 # The parts of the figures -----------------------------------------------------------------

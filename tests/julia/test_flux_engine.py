@@ -443,7 +443,7 @@ def run_script(folder, script, **options):
     preamble = f"""
     snakemake = (scriptdir={str(PROJECT)!r}, input=Dict("tensors" => "none.h5", "model" => "none.bson",
                  "weights" => "none.h5"), output=Dict("predictions" => "out.h5", "model" => "m.bson",
-                 "architecture" => "a.txt"), params=Dict("asked" => Dict("layers_of" => [], "layers" => [], "micro_batch" => 16, "kernels" => "fast")),
+                 "architecture" => "a.txt"), params=Dict("asked" => Dict("layers_of" => [], "layers" => [], "counted" => [], "micro_batch" => 16, "kernels" => "fast")),
                  log=Dict(1 => "log.txt"), threads=2, resources=Dict())
     """.replace("'", '"')
     (folder / "job.jl").write_text(preamble + (PROJECT / script).read_text())

@@ -69,7 +69,8 @@ def study(tmp_path_factory) -> dict:
         arguments["classifiers"][0]["alike"][kind] = str(path)
     drawing = {"file": "model_output", "title": "probabilities", "caption": "The <i>probabilities</i>."}
     for classifier in arguments["classifiers"]:
-        classifier["drawings"] = [drawing]
+        why = {"file": "occlusion", "title": "why", "caption": "Of explained images.", "explains": True}
+        classifier["drawings"] = [drawing, why]
         figure = Path(Results(f"{folder}/").figure(classifier["name"], "weak/town_1", "model_output"))
         figure.parent.mkdir(parents=True)
         Image.new("RGB", (80, 40), "white").save(figure)

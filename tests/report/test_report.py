@@ -12,6 +12,7 @@ from PIL import Image
 from support.drawn_study import HOSTILE, draw
 
 from promptflux.figures.of_study import (
+    activations,
     confusion,
     gallery,
     map_of_images,
@@ -116,7 +117,7 @@ def test_hostile_text_stays_text(study):
 
 def test_every_figure_is_there_with_a_caption(study):
     classifier = study[1]["classifiers"][0]
-    expected = [gallery.CAPTION, reliability.CAPTION, confusion.CAPTION]
+    expected = [gallery.CAPTION, reliability.CAPTION, confusion.CAPTION, activations.CAPTION]
     expected += [classifier["captions"][path.rpartition("/")[2][:-4]] for path in paths_of(classifier)]
     expected.append(where_the_time_went.CAPTION)
     page = write(study, benchmarks=benchmarks_of(study[0], 3.0))
@@ -184,6 +185,28 @@ def benchmarks_of(folder, seconds: float) -> dict[str, list[str]]:
     path = folder / "benchmark.tsv"
     path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
     return {"Drawing the figures": [str(path)]}
+
+
+def test_the_page_says_what_is_dead_and_what_there_is_not(study, tmp_path):
+    arguments = study[1]
+    page = write(study)
+    assert ("dead: " in page.text) or "No channel is dead" in page.text
+    assert "There is no Grad-CAM" not in page.text
+    table = Path(arguments["classifiers"][0]["activations"]["table"])
+    planted = tmp_path / "activations.tsv"
+    lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
+    for row in lines[1:]:
+        row[-1] = "dead" if row[0] == "conv2" and int(row[1]) <= 3 else ""
+    planted.write_text("\n".join("\t".join(row) for row in lines))
+    [classifier] = arguments["classifiers"]
+    changed = classifier | {
+        "activations": classifier["activations"] | {"table": str(planted)},
+        "no_gradcam": True,
+    }
+    page = write(study, classifiers=[changed])
+    assert "3 channels are dead: they give one value at every place" in page.text
+    assert "in conv2 (1, 2, 3)." in page.text
+    assert "There is no Grad-CAM of small" in page.text
 
 
 def test_a_figure_has_its_size_in_inches_whatever_its_dpi(tmp_path):

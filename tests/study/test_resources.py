@@ -8,7 +8,9 @@ from PIL import Image
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.spec import load_spec
+from promptflux.classifiers.why import Window
 from promptflux.study.resources import (
+    explain_needs,
     features_mb,
     figures_needs,
     generate_needs,
@@ -47,7 +49,17 @@ def test_time_and_disk_grow_with_the_images(load):
         assert small["mem_mb"] == large["mem_mb"]  # they work through their images a few at a time
     assert metrics_needs(few, 1)["runtime"] < metrics_needs(many, 1)["runtime"]
     assert metrics_needs(few, 1)["mem_mb"] < metrics_needs(many, 2)["mem_mb"]
-    assert figures_needs(few, "cnn224", 3)["runtime"] < figures_needs(few, "cnn224", 900)["runtime"]
+    figures = [figures_needs(study, "cnn224", study.image_batches["prompts"]) for study in (few, many)]
+    assert figures[0]["runtime"] < figures[1]["runtime"]
+
+
+def test_to_say_why_takes_longer_the_more_places_are_covered(load):
+    study = load()
+    fine = dataclasses.replace(study, windows={"cnn224": Window((224, 224), (16, 16), (2, 2))})
+    needs = [explain_needs(it, "cnn224", "prompts") for it in (study, fine)]
+    assert needs[0]["runtime"] < needs[1]["runtime"] and needs[0]["mem_mb"] == needs[1]["mem_mb"]
+    none = explain_needs(dataclasses.replace(study, explained=[]), "cnn224", "prompts")
+    assert none["runtime"] <= needs[0]["runtime"]
 
 
 def test_a_map_needs_memory_for_each_image_and_none_for_each_pair(load):

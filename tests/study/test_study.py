@@ -87,6 +87,27 @@ def test_a_list_of_chosen_images_and_all(load):
     assert load(figures={"images": 0}).chosen == []
 
 
+def test_the_images_that_are_explained_are_some_of_those_with_figures(load, tmp_path):
+    (tmp_path / "prompts.tsv").write_text(
+        "name\tprompt\tlabel\nforest\ta forest\t\nhill\ta hill in the sun\tmountains\nx\tnothing\t\n"
+    )
+    study = load(figures={"images": "all"}, explain={"images": ["x_1", "hill_2", "forest_3"]})
+    assert study.explained == ["x_1", "hill_2", "forest_3"]  # as the figures stand
+    assert study.explained_in("prompts") == ["forest_3", "hill_2", "x_1"]
+    labels = study.classifiers["cnn28"].labels
+    assert study.asked_labels("cnn28", study.explained_in("prompts")) == [
+        labels.index("forest"),
+        labels.index("mountains"),
+        -1,
+    ]
+    assert study.windows["cnn224"].places == (13, 13)
+    assert [drawing.file for drawing in study.drawings_of("cnn28", "x_1")][-2:] == ["occlusion", "grad_cam"]
+    assert len(study.drawings_of("cnn28", "x_2")) == len(study.drawings_of("cnn28", "x_1")) - 2
+    assert load(figures={"images": 1}).explained == ["forest_1"]
+    none = load(explain={"images": 0, "patch": 5000})
+    assert none.explained == [] and none.windows == {}
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
@@ -109,6 +130,15 @@ def test_a_list_of_chosen_images_and_all(load):
         ({"on_bad_image": "ignore"}, ["on_bad_image is 'ignore'", "test_pattern"]),
         ({"figures": {"images": -1}}, ["figures.images is -1"]),
         ({"figures": {"images": ["forest_9"]}}, ["'forest_9'", "forest_1"]),
+        ({"explain": {"images": ["forest_3"]}}, ["'forest_3'", "none of the images that get figures"]),
+        ({"explain": {"images": "some"}}, ["explain.images is 'some'"]),
+        ({"explain": {"patch": 0}}, ["explain.patch is 0"]),
+        ({"explain": {"patch": [4, 4, 4]}}, ["explain.patch is [4, 4, 4]", "a pair [height, width]"]),
+        (
+            {"explain": {"patch": 200}, "classifiers": ["cnn28"]},
+            ["covers 200×200 pixels", "cnn28 have 28×28"],
+        ),
+        ({"explain": {"patch": 4, "stride": 5}, "classifiers": ["cnn32"]}, ["explain.stride is 5×5"]),
     ],
 )
 def test_a_mistake_is_a_sentence(load, changes, words):

@@ -1,9 +1,12 @@
 """A small study with real files of every kind, for the tests of the figures and the report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import activations
 import confusion
+import explain_torch
 import explorer
 import figures
 import gallery
@@ -16,8 +19,10 @@ import predictions
 import preprocess
 from PIL import Image
 
+from promptflux.classifiers.activity import counted_layers
 from promptflux.classifiers.kept import asked_layers
 from promptflux.classifiers.spec import Spec, load_spec
+from promptflux.classifiers.why import window_of
 from promptflux.figures.catalog import drawings
 from promptflux.generation.prompts import Prompt
 from promptflux.images.provenance import write_png
@@ -94,6 +99,8 @@ def classify(folder: Path, images: dict[str, str], drawn: list[str], **changes) 
         model=results.model(CLASSIFIER, ".h5"),
         layers_of=drawn,
         predictions=results.predictions(CLASSIFIER, "torch", "own"),
+        counted=counted_layers(spec),
+        activations=results.activations(CLASSIFIER, "torch", "own"),
         micro_batch=16,
         threads=1,
         device="cpu",
@@ -121,18 +128,39 @@ def files_of_figures(results: Results) -> dict:
     }
 
 
-def figures_of(results: Results, image: str) -> list[str]:
+def explain(results: Results, images: list[str], asked: list[int]) -> None:
+    """Say why the network of `classify` says what it says of images; asked: of each the place of the label that is asked for."""
+    window = window_of(spec_of(results), "auto", "auto")
+    explain_torch.main(
+        tensors=results.tensors(spec_of(results).input.name, "own"),
+        model=results.model(CLASSIFIER, ".h5"),
+        images=images,
+        asked_labels=asked,
+        explanations=results.explanations(CLASSIFIER, "torch", "own"),
+        patch=window.patch,
+        stride=window.stride,
+        micro_batch=16,
+        threads=1,
+        device="cpu",
+    )
+
+
+def figures_of(results: Results, image: str, explained: bool = False) -> list[str]:
     """The figures of one image, in the order of the report."""
-    names = [drawing.file for drawing in drawings(spec_of(results), layers_of(results))]
+    names = [drawing.file for drawing in drawings(spec_of(results), layers_of(results), explained)]
     return [results.figure(CLASSIFIER, image, name) for name in names]
 
 
-def draw_figures(results: Results, images: list[str], *, threads: int = 1, **style) -> None:
-    """Draw the figures of images that `classify` kept the layers of; style: what differs from STYLE."""
+def draw_figures(
+    results: Results, images: list[str], *, threads: int = 1, explained: Sequence[str] = (), **style
+) -> None:
+    """Draw the figures of images that `classify` kept the layers of; explained: those of `explain`; style: what differs from STYLE."""
     figures.main(
         **files_of_figures(results),
         images=images,
-        figures=[path for image in images for path in figures_of(results, image)],
+        explained=explained,
+        explanations=results.explanations(CLASSIFIER, "torch", "own") if explained else None,
+        figures=[path for image in images for path in figures_of(results, image, image in explained)],
         threads=threads,
         style=STYLE | style,
     )
@@ -185,6 +213,14 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
         variants=[],
         tables=[results.metrics(CLASSIFIER)],
         figures=[results.reliability_figure(CLASSIFIER)],
+        style=STYLE,
+    )
+    activations.main(
+        classifier=CLASSIFIER,
+        model=results.model(CLASSIFIER, ".h5"),
+        batches=[results.activations(CLASSIFIER, "torch", "own")],
+        table=results.activations_table(CLASSIFIER),
+        figure=results.activations_figure(CLASSIFIER),
         style=STYLE,
     )
     groups = [
@@ -242,6 +278,10 @@ def draw(folder: Path, texts: dict[str, str], *, count: int = 2, images_drawn: i
                 "predictions": {"torch": str(table)},
                 "batches": {"torch": [results.predictions(CLASSIFIER, "torch", "own")]},
                 "parity": [],
+                "activations": {
+                    "table": results.activations_table(CLASSIFIER),
+                    "figure": results.activations_figure(CLASSIFIER),
+                },
                 "confusion": results.confusion_figure(CLASSIFIER),
                 "metrics": results.metrics(CLASSIFIER),
                 "reliability": results.reliability_figure(CLASSIFIER),

@@ -174,6 +174,7 @@ def start(folder: Path, model: Path, workflow: Path = WORKFLOW) -> Study:
         "engines": ["torch"],
         "figures": {"images": 2, "dpi": 40},
         "map": None,  # two more jobs a batch; the studies that are looked at as a whole have one
+        "explain": {"images": 0},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return study

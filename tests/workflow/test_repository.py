@@ -129,9 +129,10 @@ def rules_of(house: Path) -> list[str]:
 def scripts_with_envs() -> list[tuple[Path, Path]]:
     """The (env, script) of each rule that has a Python script."""
     found = [
-        (WORKFLOW / f"envs/{engine.environment}.yaml", WORKFLOW / engine.script)
+        (WORKFLOW / f"envs/{engine.environment}.yaml", WORKFLOW / script)
         for engine in ENGINES.values()
-        if engine.script.endswith(".py")
+        for script in (engine.script, engine.explains)
+        if script.endswith(".py")
     ]
     for house in HOUSES:
         for rule in rules_of(house):
@@ -221,8 +222,8 @@ def test_every_job_says_what_it_needs(house):
 def test_results_follow_the_code_of_their_own_script():
     for rule in rules_of(WORKFLOW):
         script = re.search(r'script:\s+"\.\./(?:scripts|julia)/(\w+)\.\w+"', rule)
-        asked = re.search(r'asked=asked_of\(f?"(\w+|\{engine\.stage\})[/"]', rule)
-        requested = re.search(r'request=request_of\(f?"(\w+|\{engine\.stage\})[/"]', rule)
+        asked = re.search(r'asked=asked_of\(f?"(\w+|\{engine\.\w+\})[/"]', rule)
+        requested = re.search(r'request=request_of\(f?"(\w+|\{engine\.\w+\})[/"]', rule)
         assert asked and requested and asked[1] == requested[1], rule
         assert script is None or asked[1] == script[1], rule
 

@@ -25,7 +25,7 @@ if "-e" in sys.argv:
     print("1.11.0", end="")
     sys.exit()
 for path in re.findall(r'"(results/[^"]+)"', open(sys.argv[-1], encoding="utf-8").read()):
-    if path.startswith("results/predictions/"):
+    if path.startswith(("results/predictions/", "results/explanations/")):
         shutil.copy(path.replace("/flux/", "/torch/"), path)
     elif path.startswith("results/models/") and not path.endswith(".h5"):
         open(path, "w").close()
@@ -98,6 +98,11 @@ def test_a_study_makes_everything_and_then_nothing(study):
         "features/small/prompts.h5",
         "features/small/images.h5",
         *(f"map/small_{part}" for part in ("map.tsv", "map.png", "duplicates.tsv", "nearest.tsv")),
+        "explanations/small/activations/torch/prompts.h5",
+        "explanations/small/activations/torch/images.h5",
+        "explanations/small/activations.tsv",
+        "explanations/small/maps/torch/prompts.h5",
+        "figures/small/activations.png",
         "checksums/prompts.sha256",
         "manifest.sha256",
         "study.json",
@@ -117,6 +122,8 @@ def test_a_study_makes_everything_and_then_nothing(study):
                 "input_image_visualizations",
                 "conv_layer_1_feature_maps",
                 "model_output",
+                "occlusion",
+                "grad_cam",
             )
         ),
         "explorer.html",
@@ -201,6 +208,7 @@ EDITS = {
     "`figures: colormap`": lambda study: study.change(figures={"colormap": "magma"}),
     "`figures: images`": lambda study: study.change(figures={"images": 3}),
     "`figures: layers`": lambda study: study.change(figures={"layers": 0}),
+    "`explain: patch`": lambda study: study.change(explain={"patch": 6}),
     "the script of a stage (`preprocess.py`)": changed(
         "scripts/preprocess.py", "if problems and on_bad", "if len(problems) > 0 and on_bad"
     ),
@@ -248,9 +256,7 @@ def test_an_edit_runs_what_the_table_says(edit, request):
         "study_in_both" if edit in IN_BOTH else "grid" if edit in IN_A_GRID else "study"
     )
     EDITS[edit](study)
-    planned = {
-        stage if edit in IN_BOTH else stage.replace("infer_torch", "infer") for stage in study.planned()
-    }
+    planned = {stage if edit in IN_BOTH else stage.removesuffix("_torch") for stage in study.planned()}
     assert planned == DOCUMENTED[edit]
 
 
@@ -268,6 +274,7 @@ def test_an_engine_that_is_new_leaves_the_files_of_the_other(finished, finished_
         "predictions/small/flux.tsv",
         "predictions/small/flux/images.h5",
         "predictions/small/flux/prompts.h5",
+        "explanations/small/maps/flux/prompts.h5",
         "parity/small/flux.tsv",
         "parity/small/flux.png",
     }

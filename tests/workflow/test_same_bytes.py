@@ -29,7 +29,7 @@ from promptflux.images.provenance import read_provenance
 from training.world.drawing import draw
 
 BYTES = GOLDEN / "bytes.json"
-SMALL = "generator: {steps: 2, images_per_prompt: 1, micro_batch: 2}\nfigures: {images: 1, dpi: 50}\nengines: [torch]\nmap: null\n"
+SMALL = "generator: {steps: 2, images_per_prompt: 1, micro_batch: 2}\nfigures: {images: 1, dpi: 50}\nexplain: {images: 0}\nengines: [torch]\nmap: null\n"
 # Without `guidance`, whose sixteen variants take minutes; test_variants.py has smaller ones.
 EXAMPLES = sorted({path.parent.name for path in WORKFLOW.glob("examples/*/config.yaml")} - {"guidance"})
 STUDIES = ["default", *EXAMPLES]

@@ -6,8 +6,8 @@ const PREDICTIONS_FORMAT = "promptflux predictions 2"
 """
     with_tensors(body, path, description)
 
-Open a tensors file and call `body(images, names)`: `images` is the dataset on disk,
-Float32 width × height × channels × N. Throws a [`StudyError`](@ref) if they were made for
+Open a tensors file and call `body(images, names, problems)`: `images` is the dataset on disk,
+Float32 width × height × channels × N; `problems` has "", or why a test pattern stands in. Throws a [`StudyError`](@ref) if they were made for
 another input than that of `description`.
 """
 function with_tensors(body, path, description::Description)
@@ -21,7 +21,8 @@ function with_tensors(body, path, description::Description)
             )
         size(images)[1:3] == size(wanted) ||
             throw(StudyError("$path: an image has the size $(times(size(images)[1:3])), not $(times(size(wanted)))."))
-        body(images, read_texts(file["names"]))
+        names = read_texts(file["names"])
+        body(images, names, haskey(file, "problems") ? read_texts(file["problems"]) : fill("", length(names)))
     end
 end
 

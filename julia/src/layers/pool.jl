@@ -59,7 +59,7 @@ end
 Flux.Functors.@leaf MeanOf
 function (layer::MeanOf)(maps)
     around(values, border, value) = NNlib.pad_constant(values, border, value; dims=(1, 2))
-    counted = fill!(similar(maps, size(maps)[1:2]..., 1, 1), 1)
+    counted = ignore_derivatives(() -> fill!(similar(maps, size(maps)[1:2]..., 1, 1), 1))
     share(values, value) = layer.pool(around(around(values, layer.border, value), layer.beyond, 0))
     return share(maps, 0) ./ share(counted, layer.count_border)
 end
@@ -84,7 +84,7 @@ function (layer::DilatedMax)(maps)
     places = (size(maps)[1:2] .- dilation .* (kernel .- 1) .- 1) .÷ stride .+ 1
     pixels(k, axis) = range(1 + k * dilation[axis]; step=stride[axis], length=places[axis])
     taps = (view(maps, pixels(u, 1), pixels(v, 2), :, :) for u in 0:kernel[1]-1, v in 0:kernel[2]-1)
-    return reduce((a, b) -> max.(a, b), taps; init=fill!(similar(maps, places..., size(maps)[3:4]...), -Inf32))
+    return reduce((a, b) -> max.(a, b), collect(taps))
 end
 
 """

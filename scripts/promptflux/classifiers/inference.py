@@ -8,10 +8,13 @@ import torch
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.network import Network
 from promptflux.errors import StudyError
+from promptflux.files.activations import Tally
 from promptflux.files.predictions import PredictionsWriter
 from promptflux.files.tensors import Tensors
 from promptflux.runtime.cuda import need_cuda
 from promptflux.runtime.memory import keep_memory
+
+IN_CACHE, ROW = 2**18, 128  # numbers: a megabyte, and what a row has at least, for the processor's vectors
 
 
 def resolve(device: str) -> torch.device:
@@ -65,16 +68,28 @@ def infer(
     device: torch.device,
     writer: PredictionsWriter,
     layer_images: Sequence[str],
+    tallies: dict[str, Tally | None],
 ) -> None:
-    """Run the micro-batch `rows`, filled up with zeros to its fixed shape, and write what comes out."""
+    """Run the micro-batch `rows`, filled up with zeros to its fixed shape, and write what comes out.
+
+    tallies: by layer, None before the first image; what the layers give for images that are no test patterns is added.
+    """
     names = batch.names[rows.start : rows.stop]
     filled = np.zeros((len(rows), *batch.images.shape[1:]), dtype=np.float32)
     filled[: len(names)] = batch.images[rows.start : rows.stop]
     images = torch.from_numpy(filled).to(device, memory_format=torch.channels_last)
 
     kept = {row: layer_images.index(name) for row, name in enumerate(names) if name in layer_images}
+    counted = [row for row in range(len(names)) if not batch.problems[rows.start + row]]
     logits = images
     for layer, values in network.outputs(images):
+        if layer in tallies and counted:
+            found = tally_of(values[: len(names)] if len(counted) == len(names) else values[counted])
+            tally = tallies[layer]
+            if tally is None:
+                tallies[layer] = found
+            else:
+                tally.add(found)
         if not layer.startswith("softmax"):
             logits = values
         for row, index in kept.items():
@@ -89,3 +104,37 @@ def infer(
     there = slice(rows.start, rows.start + len(names))
     writer.logits[there] = logits[: len(names)].cpu().numpy()
     writer.probabilities[there] = probabilities[: len(names)].cpu().numpy()
+
+
+def tally_of(values: torch.Tensor) -> Tally:
+    """The tally of what a layer gives, float32 [N, C, H, W] or [N, K], with N of at least 1.
+
+    In parts that a cache holds, with the channels of several pixels in a row: all at once, the counting took longer than the network.
+    """
+    channels = values.shape[1]
+    flat = values.movedim(1, -1).reshape(-1, channels)
+    origin = flat[0].clone()  # near the values, so that what they are apart can be squared and added up
+    wide = -(-ROW // channels)
+    most_rows = len(flat) // wide * wide
+    parts = [*flat[:most_rows].reshape(-1, wide * channels).split(max(1, IN_CACHE // (wide * channels)))]
+    counted = [
+        _counted(part, origin.repeat(part.shape[1] // channels), channels)
+        for part in (*parts, flat[most_rows:])
+        if len(part)
+    ]
+    every = torch.stack(counted)
+    total, squares, zeros = every[:, :3].sum(dim=0)
+    least, most = every[:, 3].amin(dim=0), every[:, 4].amax(dim=0)
+    mean = total / len(flat)
+    squares = (squares - total * mean).clamp(min=0)
+    columns = (origin.double() + mean, squares, zeros, least, most)
+    return Tally(len(flat), *(column.cpu().numpy() for column in columns))
+
+
+def _counted(part: torch.Tensor, origin: torch.Tensor, channels: int) -> torch.Tensor:
+    """Of rows [R, k C] the sum of what each channel is apart from `origin` [k C], of its square, zeros, least and most: float64 [5, C]."""
+    apart = part - origin
+    sums = [apart.sum(dim=0), apart.square_().sum(dim=0), (part == 0).sum(dim=0)]
+    added = torch.stack([column.double() for column in sums]).reshape(3, -1, channels).sum(dim=1)
+    least, most = (end.reshape(-1, channels).double() for end in (part.amin(dim=0), part.amax(dim=0)))
+    return torch.stack([*added, least.amin(dim=0), most.amax(dim=0)])

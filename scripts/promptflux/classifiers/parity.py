@@ -10,6 +10,7 @@ import numpy as np
 from promptflux.classifiers.kind import shape_text
 from promptflux.classifiers.kinds import kind_of
 from promptflux.errors import StudyError
+from promptflux.files.explanations import UNKNOWN, Explanations, open_explanations
 from promptflux.files.predictions import Predictions, open_predictions
 
 # Of a layer's largest value. Sums of float32 in another order differ by 1e-7 to 1e-6 of it, and from layer to layer
@@ -19,8 +20,12 @@ STEP = 10  # times the largest difference of the layers before
 MOST = 1e-3  # whatever came before
 DEEP = 20  # layers for which the bound holds where none was compared
 PROBABILITY_FAILS = 1e-4
+# Of the largest sum of the sizes of what is added up in a map of Grad-CAM: a gradient jumps where a value meets the kink
+# of a relu, and rounding may bring it to the other side.
+GRADCAM_FAILS = 1e-3
 # What to look at first where the very first layer differs.
 INPUT_SUSPECT = "is the image transposed, or divided by 255 twice?"
+OCCLUSION, GRADCAM = "occlusion", "grad-cam"  # the rows of the maps of why
 FAST = "fast kernels"  # the row of an engine whose logits do not come from the layers that it keeps
 
 
@@ -75,7 +80,8 @@ class Parity:
     titles: what people call the engine and the reference. fast: the logits of the engine's fast
     path beside those of its own layers, for the images whose layers are kept; None if it has
     one path. changed: the images whose predicted label differs. pairs: the probabilities of the
-    reference and the engine, [2, N, K] a batch.
+    reference and the engine, [2, N, K] a batch. occlusion, gradcam: the maps of why of all images that have some; None
+    if none has.
     """
 
     titles: Sequence[str]
@@ -86,12 +92,15 @@ class Parity:
     changed: list[str] = field(default_factory=list)
     images: int = 0
     pairs: list[np.ndarray] = field(default_factory=list)
+    occlusion: LayerDifference | None = None
+    gradcam: LayerDifference | None = None
 
     @property
     def parts(self) -> list[LayerDifference]:
         """All that was compared, in the order of the table."""
         fast = [self.fast] if self.fast else []
-        return [*self.layers, *fast, self.logits, self.probabilities]
+        maps = [part for part in (self.occlusion, self.gradcam) if part]
+        return [*self.layers, *fast, self.logits, self.probabilities, *maps]
 
     def judge(self) -> None:
         """Fill in the verdicts."""
@@ -109,6 +118,13 @@ class Parity:
         self.probabilities.verdict = (
             "ok" if self.probabilities.abs_diff <= self.most_of_a_probability else "FAIL"
         )
+
+        if self.occlusion:
+            # What is compared is one probability less another.
+            most = 2 * self.most_of_a_probability
+            self.occlusion.verdict = "ok" if self.occlusion.abs_diff <= most else "FAIL"
+        if self.gradcam:
+            self.gradcam.verdict = verdict(self.gradcam, GRADCAM_FAILS)
 
     @property
     def most_of_a_probability(self) -> float:
@@ -185,6 +201,48 @@ def add(parity: Parity, ours: Predictions, theirs: Predictions) -> None:
     parity.pairs.append(np.stack([ours.probabilities, theirs.probabilities]))
 
 
+def compare_maps(parity: Parity, explanations: Sequence[str], reference: Sequence[str]) -> None:
+    """Take in the explanations files of an engine and of the reference, batch by batch.
+
+    Where the engines predict different labels, which fails by itself, only the maps of the label that was asked for are compared.
+    """
+    for engine_path, reference_path in zip(explanations, reference, strict=True):
+        with open_explanations(reference_path) as ours, open_explanations(engine_path) as theirs:
+            check_alike_maps(ours, theirs)
+            known = (ours.targets == theirs.targets) & (ours.targets != UNKNOWN)
+            if parity.occlusion is None:
+                parity.occlusion = LayerDifference(OCCLUSION, ours.occlusion.shape[2:])
+            add_maps(parity.occlusion, ours.occlusion, theirs.occlusion, known)
+            if not ours.gradcam.size:
+                continue
+            if parity.gradcam is None:
+                parity.gradcam = LayerDifference(GRADCAM, ours.gradcam.shape[2:])
+            add_maps(parity.gradcam, ours.gradcam, theirs.gradcam, known)
+            parity.gradcam.largest = max(
+                parity.gradcam.largest, *(float(file.scales[known].max(initial=0)) for file in (ours, theirs))
+            )
+
+
+def add_maps(difference: LayerDifference, ours: np.ndarray, theirs: np.ndarray, known: np.ndarray) -> None:
+    """Take in the maps [M, 2, ...] of M images where `known`, bool [M, 2]."""
+    images = difference.images + int(known.any(axis=1).sum())
+    difference.add(ours[known], theirs[known])
+    difference.images = images  # two maps of an image are one
+
+
+def check_alike_maps(ours: Explanations, theirs: Explanations) -> None:
+    """Raise StudyError unless two explanations files are of the same images, network, labels and patches."""
+    for what in ("names", "labels", "patch", "stride"):
+        if getattr(ours, what) != getattr(theirs, what):
+            raise StudyError(f"{ours.path} and {theirs.path} differ in {what}; they are not of the same run.")
+    for what in ("description_sha256", "weights_sha256", "layer"):
+        if ours.attributes.get(what) != theirs.attributes.get(what):
+            raise StudyError(
+                f"{theirs.path} has the {what} {theirs.attributes.get(what)}, and {ours.path} has "
+                f"{ours.attributes.get(what)}; the engines ran different networks, so make both files anew."
+            )
+
+
 def check_alike(ours: Predictions, theirs: Predictions) -> None:
     """Raise StudyError unless two predictions files are of the same images, network and labels."""
     for what in ("names", "labels", "layer_shapes", "layer_images"):
@@ -238,6 +296,10 @@ def complaint(parity: Parity, classifier: str) -> str:
     if parity.changed:
         some = ", ".join(parity.changed[:3]) + (", ..." if len(parity.changed) > 3 else "")
         facts.append(f"{len(parity.changed)} of {parity.images} images have another label ({some})")
+    if parity.occlusion and parity.occlusion.verdict == "FAIL":
+        facts.append(f"a map of occlusion differs by {parity.occlusion.abs_diff:.1e} of a probability")
+    if parity.gradcam and parity.gradcam.verdict == "FAIL":
+        facts.append(f"a map of Grad-CAM differs by {parity.gradcam.rel_diff:.1e} of what is added up in it")
     compared = [layer for layer in parity.layers if layer.images]
     failing = [layer for layer in compared if layer.verdict == "FAIL"]
     if failing:

@@ -5,9 +5,10 @@ Rules, report and jobs ask here. Reading it runs none of those modules: planning
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from promptflux.classifiers.kind import Layer
+from promptflux.classifiers.why import HasLayers as Network
+from promptflux.classifiers.why import last_convolution
 from promptflux.registry import declared, module
 
 if TYPE_CHECKING:
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
     from promptflux.figures.subject import Subject
 
 
-class Network(Protocol):
-    """What has layers: a spec or a description."""
-
-    def layers_of(self, kind: str) -> list[Layer]: ...
+ALWAYS, EXPLAINED, WITH_CONVOLUTION = "always", "explained", "explained, with a convolution"
 
 
 @dataclass(frozen=True)
 class Figure:
     """A kind of figure of an image: a module of `of_image`, with what its constants say.
 
-    each: the kind of layer of which every one gets a figure, "" for one figure an image. file,
+    of: of which images there is one. each: the kind of layer of which every one gets a figure, "" for one figure an image. file,
     title and caption then have `{number}` in them.
     """
 
@@ -35,11 +33,14 @@ class Figure:
     caption: str
     each: str
     file: str
+    of: str
 
-    def of(self, network: Network, layers: Sequence[str]) -> list["Drawing"]:
-        """The figures of this kind that every image seen by `network` gets, of those of `layers` that it can show."""
+    def drawings(self, network: Network, layers: Sequence[str], explained: bool) -> list["Drawing"]:
+        """The figures of this kind that an image seen by `network` gets, of those of `layers` that it can show."""
+        if self.of != ALWAYS and not (explained and (self.of == EXPLAINED or last_convolution(network))):
+            return []
         if not self.each:
-            return [Drawing(self.module, self.file, self.title, self.caption, "")]
+            return [Drawing(self.module, self.file, self.title, self.caption, "", self.of != ALWAYS)]
         return [
             Drawing(
                 self.module,
@@ -47,6 +48,7 @@ class Figure:
                 self.title.format(number=number),
                 self.caption.format(number=number),
                 layer.name,
+                self.of != ALWAYS,
             )
             for number, layer in enumerate(network.layers_of(self.each), start=1)
             if layer.name in layers
@@ -58,6 +60,7 @@ class Drawing:
     """One figure of every image that a classifier sees.
 
     file: its name without `.png`. layer: the layer that it shows, "" if it is not of one.
+    explains: whether it is there of those images alone that are explained.
     """
 
     module: str
@@ -65,6 +68,7 @@ class Drawing:
     title: str
     caption: str
     layer: str
+    explains: bool
 
     def draw(self, subject: "Subject", style: "Style") -> "Sheet":
         """The figure of one image."""
@@ -87,6 +91,7 @@ def read_catalog() -> list[Figure]:
                 caption=constants["CAPTION"],
                 each=constants.get("EACH", ""),
                 file=constants.get("FILE", name),
+                of=constants.get("OF", ALWAYS),
             )
         )
     return sorted(figures, key=lambda figure: (figure.place, figure.module))
@@ -95,6 +100,9 @@ def read_catalog() -> list[Figure]:
 FIGURES = read_catalog()
 
 
-def drawings(network: Network, layers: Sequence[str]) -> list[Drawing]:
-    """The figures that every image seen by `network` gets, in the order of the report; layers: those that are asked for."""
-    return [drawing for figure in FIGURES for drawing in figure.of(network, layers)]
+def drawings(network: Network, layers: Sequence[str], explained: bool = False) -> list[Drawing]:
+    """The figures that an image seen by `network` gets, in the order of the report.
+
+    layers: those that are asked for. explained: whether it is known why the network says what it says of the image.
+    """
+    return [drawing for figure in FIGURES for drawing in figure.drawings(network, layers, explained)]

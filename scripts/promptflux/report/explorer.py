@@ -63,17 +63,19 @@ def write_explorer(
     engines: Mapping[str, str],
     tensors: Sequence[str],
     output: str,
+    explained: Sequence[str] = (),
 ) -> None:
     """Write the page to `output`, in the folder of the results; links in it are relative to that.
 
     asked: `config` and `prompts`, as `record` wrote them. own: the user's own images, name -> file. drawn: the images that
     have figures of their own. classifiers:
     of each its `name`, `description`, `input` (`InputSpec.to_dict()`), `predictions` (engine -> HDF5 files of all
-    images), `truth` (a table, see `write_truth`), `alike` (`duplicates` and `nearest`, the tables of a map, of which each may be missing) and `drawings`, the figures of a drawn image (of each `file`, `title`, `caption`).
+    images), `truth` (a table, see `write_truth`), `alike` (`duplicates` and `nearest`, the tables of a map, of which each may be missing) and `drawings`, the figures of a drawn image (of each `file`, `title`,
+    `caption` and whether it `explains`: those that do are there of the images `explained` alone).
     engines: name -> title, in their order. tensors: HDF5 files that hold all images. Of a study with more than
     MOST_EXPLORED images the page has the first, and says so. Raises StudyError if an image has no predictions.
     """
-    data = explored(title, asked, own, drawn, classifiers, engines, tensors, output)
+    data = explored(title, asked, own, drawn, explained, classifiers, engines, tensors, output)
     script = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
@@ -144,6 +146,7 @@ def explored(
     asked: Mapping[str, Any],
     own: Mapping[str, str],
     drawn: Sequence[str],
+    explained: Sequence[str],
     classifiers: Sequence[Mapping[str, Any]],
     engines: Mapping[str, str],
     tensors: Sequence[str],
@@ -159,7 +162,7 @@ def explored(
     kept_own = list(own)[: MOST_EXPLORED - len(generated)]
     images = [*generated, *kept_own]
     total = len(own) + sum(len(grid.variants) * (prompt.images or count) for prompt in prompts)
-    chosen = set(drawn)
+    rows = {name: row for row, name in enumerate(images)}
     inputs = {
         spec.name: input_sentence(spec)
         for spec in (InputSpec.from_dict(classifier["input"]) for classifier in classifiers)
@@ -182,7 +185,8 @@ def explored(
         "images": image_columns(generated, kept_own, prompts, grid, results, tensors),
         "no_truth": NO_TRUTH,
         "classifiers": [shown_classifier(classifier, images, engines) for classifier in classifiers],
-        "drawn": [row for row, name in enumerate(images) if name in chosen],
+        "drawn": sorted(rows[name] for name in drawn if name in rows),
+        "explained": sorted(rows[name] for name in explained if name in rows),
     }
 
 

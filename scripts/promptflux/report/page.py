@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from promptflux.figures.of_study import (
+    activations,
     along_an_axis,
     confusion,
     map_of_images,
@@ -51,6 +52,7 @@ MOST_THUMBNAILS = 60
 MOST_PREDICTIONS = 200
 MOST_DIFFERENCES = 50
 MOST_SHEETS = 8  # of prompts, in a study with variants
+MOST_DEAD = 12  # layers, and channels of each, that are named for being dead
 MOST_DRAWN_IMAGES = 8  # of each classifier: the figures of so many images are in the page
 PACKAGES = (
     *("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "h5py"),
@@ -83,7 +85,8 @@ def write_page(
     its `architecture`, `confusion`, `metrics` (a table) and `reliability` (a figure), in a study with a map its `map`
     (`figure`, `places` and, if there are such, `duplicates` and `nearest`), `parity` (a list of `titles`, `table`, `figure`), `predictions`
     (engine -> table), `figures` (a list of `image` and `paths`) and `captions` (name of a figure ->
-    how to read it); if known, `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
+    how to read it); if known, `activations` (the paths of a `table` and a `figure`), `no_gradcam` (whether there is none, for want of a
+    convolution), `accuracy` (0..1) and `batches` (engine -> predictions files). tensors: HDF5 files of all images. benchmarks:
     stage -> Snakemake's benchmark files, of which some may be missing. verified: a table of
     `verify`, if there is one. variants: in a study that has some the paths of `answers` (classifier -> table), `costs`,
     `axes` (figures) and `sheets` (prompt's name -> figure). comparisons: other study -> the paths of its comparison, by name. times_figure: a PNG that is drawn of the benchmarks. style: the fields of
@@ -252,6 +255,14 @@ def classifier_section(classifier: Mapping, folder: Path) -> dict:
             {"image": entry["image"], "pictures": captioned(entry["paths"], classifier["captions"])}
             for entry in drawn
         ],
+        "activations": {
+            "sentence": dead_channels(classifier["activations"]["table"]),
+            "table": link(classifier["activations"]["table"], folder),
+            "picture": picture(classifier["activations"]["figure"]) | {"caption": activations.CAPTION},
+        }
+        if "activations" in classifier
+        else None,
+        "no_gradcam": classifier.get("no_gradcam", False),
         "drawn_count": len(classifier["figures"]),
         "figure_folder": folder_of((first["image"], first["paths"][0]), folder, levels=2) if first else None,
     }
@@ -267,6 +278,28 @@ def shown_map(classifier: Mapping, maps: Mapping[str, Mapping], folder: Path) ->
         "picture": picture(files["figure"]) | {"caption": map_of_images.CAPTION},
         "links": {what: link(path, folder) for what, path in files.items() if what != "figure"},
     }
+
+
+def dead_channels(path: str) -> str:
+    """Which channels a table of activations calls dead, in words."""
+    found: dict[str, list[str]] = {}
+    for layer, channel, *_, dead in islice(read_table(path), 1, None):
+        if dead == "dead":
+            found.setdefault(layer, []).append(channel)
+    if not found:
+        return "No channel is dead: each gives more than one value over the images of this study."
+    layers = [
+        f"{layer} ({listed(channels, MOST_DEAD)})" for layer, channels in islice(found.items(), MOST_DEAD)
+    ]
+    count = sum(map(len, found.values()))
+    are = "1 channel is dead: it gives" if count == 1 else f"{count:,} channels are dead: they give"
+    more = f", and in {len(found) - MOST_DEAD} more layers" if len(found) > MOST_DEAD else ""
+    return f"{are} one value at every place of every image of this study, in {', '.join(layers)}{more}."
+
+
+def listed(texts: Sequence[str], most: int) -> str:
+    """The first of some texts, and how many more there are."""
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def shown_variants(variants: Mapping, folder: Path) -> dict:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from promptflux.classifiers.why import last_convolution
+from promptflux.figures.catalog import drawings
 from promptflux.generation.prompts import Prompt
 from promptflux.paths import HERE, Results
 from promptflux.report.limits import MOST_GALLERY_IMAGES, MOST_GALLERY_ROWS
@@ -75,12 +77,21 @@ def classifier_sections(
                 {
                     "image": image,
                     "paths": [
-                        results.figure(name, image, drawing.file) for drawing in study.drawings_of(name)
+                        results.figure(name, image, drawing.file)
+                        for drawing in study.drawings_of(name, image)
                     ],
                 }
                 for image in study.chosen
             ],
-            "captions": {drawing.file: drawing.caption for drawing in study.drawings_of(name)},
+            "captions": {
+                drawing.file: drawing.caption
+                for drawing in drawings(spec, study.layers[name], bool(study.explained))
+            },
+            "no_gradcam": bool(study.explained) and not last_convolution(spec),
+            "activations": {
+                "table": results.activations_table(name),
+                "figure": results.activations_figure(name),
+            },
         }
         for name, spec in study.classifiers.items()
     ]
@@ -106,8 +117,13 @@ def explored_classifiers(
                 if kind in ("duplicates", "nearest")
             },
             "drawings": [
-                {"file": drawing.file, "title": drawing.title, "caption": drawing.caption}
-                for drawing in study.drawings_of(name)
+                {
+                    "file": drawing.file,
+                    "title": drawing.title,
+                    "caption": drawing.caption,
+                    "explains": drawing.explains,
+                }
+                for drawing in drawings(spec, study.layers[name], bool(study.explained))
             ],
         }
         for name, spec in study.classifiers.items()
@@ -160,6 +176,7 @@ def files_of(sections: Sequence[Mapping[str, Any]]) -> list[str]:
         files += [section["architecture"], section["confusion"], *section["predictions"].values()]
         files += section["map"].values()
         files += [section["metrics"], section["reliability"]]
+        files += section["activations"].values()
         files += [part[key] for part in section["parity"] for key in ("table", "figure")]
         files += [path for batches in section["batches"].values() for path in batches]
         files += [path for figure in section["figures"] for path in figure["paths"]]

@@ -31,6 +31,7 @@ CONSEQUENCES = {
     "on_bad_image": "images that are marked as no pictures are made again, preprocessing runs again, and all that follows",
     "figures.images": "the classifiers run again for the feature maps of these images, and their figures are drawn",
     "figures.layers": "the classifiers run again to keep what these layers give, and their feature maps are drawn",
+    "explain": "the classifiers say why once more, and the figures of single images are drawn",
     "figures": "the figures are drawn again, and nothing else runs but the explorer and the report",
     "map": "the images are compared and mapped again, and the report is made",
     "compare": "the comparison and the report are made again",

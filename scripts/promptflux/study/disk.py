@@ -39,7 +39,7 @@ def _parts(study: Study, engines: Sequence[Engine]) -> Iterator[float]:
         yield len(study.config["export"]) * weights
         if study.config["map"]:
             yield 2 * images * prod(before_last(network)[1]) + FIGURE
-        yield FIGURE * len(study.chosen) * len(study.drawings_of(name))
+        yield FIGURE * sum(len(study.drawings_of(name, image)) for image in study.chosen)
 
 
 def check_free_disk(study: Study, engines: Sequence[Engine], results: Results) -> None:

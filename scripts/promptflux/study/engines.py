@@ -15,7 +15,7 @@ class Engine:
     """What runs a classifier.
 
     name: in the config and in the results. title: for people. environment: of its jobs, in envs/.
-    script: that makes its predictions, relative to the workflow. model: the end of the name of
+    script: that makes its predictions, relative to the workflow. explains: that says why. model: the end of the name of
     the file that it loads, `results/models/{classifier}{model}`. architecture: the same of
     the text in which it prints the network.
     """
@@ -24,6 +24,7 @@ class Engine:
     title: str
     environment: str
     script: str
+    explains: str
     model: str
     architecture: str
 
@@ -32,12 +33,33 @@ class Engine:
         """The rule that runs it."""
         return f"infer_{self.name}"
 
+    @property
+    def explain(self) -> str:
+        """The rule in which it says why."""
+        return f"explain_{self.name}"
+
 
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("torch", "PyTorch", "torch", "scripts/infer_torch.py", ".h5", "_architecture_torch.txt"),
-        Engine("flux", "Flux", "julia", "julia/infer_flux.jl", ".bson", "_architecture.txt"),
+        Engine(
+            name="torch",
+            title="PyTorch",
+            environment="torch",
+            script="scripts/infer_torch.py",
+            explains="scripts/explain_torch.py",
+            model=".h5",
+            architecture="_architecture_torch.txt",
+        ),
+        Engine(
+            name="flux",
+            title="Flux",
+            environment="julia",
+            script="julia/infer_flux.jl",
+            explains="julia/explain_flux.jl",
+            model=".bson",
+            architecture="_architecture.txt",
+        ),
     )
 }
 REFERENCE = ENGINES["torch"]  # what parity compares the others with

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from promptflux.classifiers.activity import counted_layers
 from promptflux.files.digests import Digests
 from promptflux.files.whole import sha256_of_text
 from promptflux.generation.prompts import Prompt
@@ -50,7 +51,7 @@ def jobs_of(
     style = {key: study.config["figures"][key] for key in ("colormap", "dpi")}
     found = [
         *_images(study, code, edited),
-        *_classifiers(study, engines, code),
+        *_classifiers(study, engines, code, style),
         *_figures(study, engines, code, gallery, style),
         Job("record", {"code": code("record"), "config": study.config, "rows": _digest(study.prompts)}),
         Job(
@@ -106,8 +107,10 @@ def _images(study: Study, code: Callable[[str], str], edited: Mapping[str, Seque
             yield Job(f"preprocess/{input_name}/{batch}", asked, [*reads, *edited.get(batch, ())])
 
 
-def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], str]) -> Iterator[Job]:
-    """The jobs that run the classifiers and compare the engines."""
+def _classifiers(
+    study: Study, engines: Sequence[Engine], code: Callable[[str], str], style: Mapping[str, Any]
+) -> Iterator[Job]:
+    """The jobs that run the classifiers, and say why they say what they say."""
     inference = study.config["inference"]
     for name, spec in study.classifiers.items():
         weights = [str(spec.weights_path)] if spec.weights_path else []
@@ -125,14 +128,29 @@ def _classifiers(study: Study, engines: Sequence[Engine], code: Callable[[str], 
                     "code": code(engine.stage),
                     "layers_of": study.chosen_in(batch),
                     "layers": study.layers[name],
+                    "counted": counted_layers(spec) if engine == engines[0] else [],
                     "micro_batch": inference["micro_batch"],
                     "kernels": inference["flux_kernels"] if engine.name == "flux" else "plain",
                 }
                 yield Job(f"{engine.stage}/{name}/{batch}", asked)
+                if explained := study.explained_in(batch):
+                    window = study.windows[name]
+                    asked = {
+                        "script": engine.explains,
+                        "code": code(engine.explain),
+                        "images": explained,
+                        "asked_labels": study.asked_labels(name, explained),
+                        "patch": list(window.patch),
+                        "stride": list(window.stride),
+                        "micro_batch": inference["micro_batch"],
+                        "kernels": inference["flux_kernels"] if engine.name == "flux" else "plain",
+                    }
+                    yield Job(f"{engine.explain}/{name}/{batch}", asked)
             yield Job(f"predictions/{name}/{engine.name}", {"code": code("predictions")})
         for batch in study.image_batches if study.config["map"] else ():
             asked = {"code": code("features"), "micro_batch": inference["micro_batch"]}
             yield Job(f"features/{name}/{batch}", asked)
+        yield Job(f"activations/{name}", {"code": code("activations"), "style": style})
 
 
 def _figures(
@@ -152,6 +170,7 @@ def _figures(
                 asked = {
                     "code": code("figures"),
                     "images": chosen,
+                    "explained": study.explained_in(batch),
                     "layers": study.layers[name],
                     "style": style,
                 }

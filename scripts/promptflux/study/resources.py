@@ -5,7 +5,7 @@ embedded models and Stable Diffusion's published figures lead to. A job that is 
 nonetheless is tried again with more (`growing` in rules/common.smk).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from pathlib import Path
 
@@ -141,10 +141,21 @@ def _features_bytes(study: Study, classifier: str, images: int) -> int:
     return 2 * images * prod(before_last(study.classifiers[classifier])[1])
 
 
-def figures_needs(study: Study, classifier: str, images: int) -> dict[str, int]:
-    """The same of the job that draws the figures of so many images."""
-    figures = len(study.drawings_of(classifier))
-    return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + images * figures // 6, "disk_mb": 10 + images * figures}
+def explain_needs(study: Study, classifier: str, batch: str) -> dict[str, int]:
+    """The same of the job that says why a classifier says what it says of a batch's images, in either engine."""
+    needs, images = infer_needs(study, classifier, batch), len(study.explained_in(batch))
+    if not images:
+        return needs
+    # The gradient has what each layer gives for one image, and about as much again.
+    held = megabytes(2 * 4 * sum(prod(layer.shape) for layer in study.classifiers[classifier].walk()))
+    places = prod(study.windows[classifier].places)
+    return {**needs, "mem_mb": needs["mem_mb"] + held, "runtime": 15 + images * places // 20}
+
+
+def figures_needs(study: Study, classifier: str, chosen: Sequence[str]) -> dict[str, int]:
+    """The same of the job that draws the figures of some images."""
+    figures = sum(len(study.drawings_of(classifier, image)) for image in chosen)
+    return {"mem_mb": 4 * PYTHON_MB, "runtime": 10 + figures // 6, "disk_mb": 10 + figures}
 
 
 def metrics_needs(study: Study, engines: int) -> dict[str, int]:

@@ -50,6 +50,16 @@ def _infer(engine: Engine) -> Jobs:
     ]
 
 
+def _explain(study: Study, engines: Sequence[Engine]) -> list[str]:
+    batches = [batch for batch in study.image_batches if study.explained_in(batch)]
+    return [
+        f"{engine.explain}/{name}/{batch}"
+        for engine in engines
+        for name in study.classifiers
+        for batch in batches
+    ]
+
+
 def _parity(study: Study, engines: Sequence[Engine]) -> list[str]:
     return [f"parity/{name}/{engine.name}" for name in study.classifiers for engine in compared(engines)]
 
@@ -89,6 +99,7 @@ STAGES = {
     "models": Stage("Reading the classifiers", _models),
     "export": Stage("Exporting the classifiers", _export),
     **{engine.stage: Stage(f"Inference in {engine.title}", _infer(engine)) for engine in ENGINES.values()},
+    "explain": Stage("Explaining the answers", _explain),
     "parity": Stage("Comparing the engines", _parity),
     "features": Stage("Keeping the layer before the last", _features),
     "map": Stage("Mapping the images", _map),

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from promptflux.classifiers.architectures import ARCHITECTURES
 from promptflux.classifiers.kept import asked_layers
 from promptflux.classifiers.spec import CLASSIFIER_NAME, Spec, load_spec
+from promptflux.classifiers.why import Window, window_of
 from promptflux.documents import read_text
 from promptflux.errors import StudyError, plain, shown
 from promptflux.figures.catalog import FIGURES, Drawing, drawings
@@ -23,6 +25,7 @@ from promptflux.generation.init_images import init_image_problems
 from promptflux.generation.prompts import BESIDE_IMAGES, Prompt, image_names, images_of_variants, read_prompts
 from promptflux.generation.recipe import named
 from promptflux.images.inputs import InputSpec
+from promptflux.metrics.truth import Truth
 from promptflux.paths import HERE, Results
 from promptflux.schema import Schema
 from promptflux.study.batches import OWN_IMAGES_PER_BATCH, batches, prompts_per_job
@@ -58,7 +61,8 @@ class Study:
     `prompts_of`: batch -> its prompts (batches of generated images only); with variants a batch is that of
     one of them, `{variant}/{prompt batch}`. `image_batches`: batch -> its image names. `own_images`: image
     name -> its file. `image_labels`: the labels of those that have one, by image name. `chosen`: the images that get figures of their own, in order. `layers`: classifier -> its layers
-    whose outputs for these images are kept and drawn. `reference`: the run to compare with, if any. `compared`:
+    whose outputs for these images are kept and drawn. `explained`: those of the chosen images of which the classifiers say why, in
+    order. `windows`: classifier -> what is covered of them. `reference`: the run to compare with, if any. `compared`:
     other finished studies, by the names that they have here.
     """
 
@@ -75,6 +79,8 @@ class Study:
     classifiers: dict[str, Spec]
     chosen: list[str]
     layers: dict[str, list[str]]
+    explained: list[str]
+    windows: dict[str, Window]
     reference: Path | None
     compared: dict[str, Finished]
 
@@ -154,9 +160,40 @@ class Study:
         chosen = set(self.chosen)
         return [image for image in self.image_batches[batch] if image in chosen]
 
-    def drawings_of(self, classifier: str) -> list[Drawing]:
-        """The figures that each of the chosen images gets."""
-        return drawings(self.classifiers[classifier], self.layers[classifier])
+    @cached_property
+    def _explained(self) -> frozenset[str]:
+        return frozenset(self.explained)
+
+    def explained_in(self, batch: str) -> list[str]:
+        """The images of a batch of which the classifiers say why, in the batch's order."""
+        return [image for image in self.image_batches[batch] if image in self._explained]
+
+    @cached_property
+    def _asked(self) -> dict[str, dict[str, str | None]]:
+        """Classifier -> explained image -> the label that is asked of it, None if that is not known."""
+        prompts = {
+            image: prompt for image, prompt in self.prompt_of_image.items() if image in self._explained
+        }
+        asked = {}
+        for classifier, spec in self.classifiers.items():
+            truth = Truth(
+                spec.labels, {prompt.name: prompt for prompt in prompts.values()}.values(), self.image_labels
+            )
+            asked[classifier] = {
+                image: truth.of(image, prompts[image].name if image in prompts else "").label
+                for image in self.explained
+            }
+        return asked
+
+    def asked_labels(self, classifier: str, images: Iterable[str]) -> list[int]:
+        """Of explained images the place of the label that is asked of each among a classifier's, -1 if that is not known."""
+        labels = self.classifiers[classifier].labels
+        asked = (self._asked[classifier][image] for image in images)
+        return [-1 if label is None else labels.index(label) for label in asked]
+
+    def drawings_of(self, classifier: str, image: str) -> list[Drawing]:
+        """The figures that a chosen image gets."""
+        return drawings(self.classifiers[classifier], self.layers[classifier], image in self._explained)
 
     def lost_and_edited(
         self, results: Results, digests: Digests
@@ -250,6 +287,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         if own_images is not None
         else {}
     )
+    windows = attempt(_windows, classifiers, config["explain"], otherwise={})
     if config["prompts"] is None and grid.axes:
         found.append("config.yaml: variants and axes are of images made from prompts, and prompts is null.")
     if grid.axes and (named_so := classifiers.get(SHEETS)):
@@ -292,6 +330,7 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
                 for image in image_names(prompt, generator.images_per_prompt, variant)
             ]
     _check_image_names(images_of, by_image_name)
+    chosen = _chosen([*images_of.values(), *([name] for name in by_image_name)], config["figures"]["images"])
     return Study(
         config=config,
         prompts_path=prompts_path,
@@ -304,10 +343,10 @@ def load_study(changes: Mapping, folders: Sequence[str | Path]) -> Study:
         prompts_of=prompts_of,
         image_batches={**image_batches, **batches(by_image_name, OWN_IMAGES_PER_BATCH, "images")},
         classifiers=classifiers,
-        chosen=_chosen(
-            [*images_of.values(), *([name] for name in by_image_name)], config["figures"]["images"]
-        ),
+        chosen=chosen,
         layers=_layers(classifiers, config["figures"]["layers"]),
+        explained=_explained(chosen, config["explain"]["images"]),
+        windows=windows,
         reference=reference,
         compared=compared,
     )
@@ -557,3 +596,30 @@ def _chosen(groups: Sequence[list[str]], wanted: int | str | list[str]) -> list[
     turns = max((len(group) for group in groups), default=0)
     ordered = [group[turn] for turn in range(turns) for group in groups if turn < len(group)]
     return ordered if wanted == "all" else ordered[: int(wanted)]
+
+
+def _explained(chosen: list[str], wanted: int | str | list[str]) -> list[str]:
+    """The images of `explain.images`, which are some of those that get figures."""
+    if isinstance(wanted, list):
+        if unknown := [name for name in wanted if name not in chosen]:
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise StudyError(
+                f"config.yaml: explain.images names {', '.join(map(shown, unknown[:5]))}{more}, which is none of the images that "
+                f"get figures; name it in figures.images, too."
+            )
+        return [name for name in chosen if name in wanted]
+    return chosen if wanted == "all" else chosen[: int(wanted)]
+
+
+def _windows(classifiers: Mapping[str, Spec], settings: Mapping[str, Any]) -> dict[str, Window]:
+    """What is covered of an image, for each classifier. Raises StudyError with a sentence for each that cannot be."""
+    windows: dict[str, Window] = {}
+    found: list[str] = []
+    for name, spec in classifiers.items() if settings["images"] else ():
+        try:
+            windows[name] = window_of(spec, settings["patch"], settings["stride"])
+        except StudyError as error:
+            found.extend(error.args)
+    if found:
+        raise StudyError(*found)
+    return windows

@@ -7,6 +7,8 @@ plain values, because rules read them without running the module (see `promptflu
 PLACE: a number; the report shows the figures in its order.
 TITLE: a few words.
 CAPTION: how to read it, for the report.
+OF, if it is of images alone of which it is known why the classifier says what it says: "explained", or "explained, with a
+convolution" if that takes a convolution whose maps have places.
 EACH, if there is one figure for each layer of a kind: that kind, such as "conv". FILE, TITLE and
 CAPTION may then have `{number}` in them, 1 for the first such layer, and FILE is needed.
 

@@ -102,6 +102,7 @@ for (const classifier of study.classifiers) {
 }
 
 const drawn = new Set(study.drawn);
+const explained = new Set(study.explained);
 
 /** The place of the label that is asked of an image, for a classifier; less than 0 if none is known. */
 const askedOf = (image, classifier) => classifier.asked[image] - study.no_truth.length;

@@ -272,7 +272,8 @@ function recipeFacts(image) {
 function figuresOf(image) {
   if (!drawn.has(image)) return [];
   return study.classifiers.map((classifier) => {
-    const figures = classifier.drawings.map(({ file, title, caption }) => {
+    const those = classifier.drawings.filter((drawing) => !drawing.explains || explained.has(image));
+    const figures = those.map(({ file, title, caption }) => {
       const url = figureUrl(classifier.name, image, file);
       const picture = make("img", { src: url, alt: title, loading: "lazy", decoding: "async" });
       return make("figure", { class: "drawing" }, [
