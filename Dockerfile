@@ -43,13 +43,13 @@ RUN mkdir -p /conda-envs/1719272be35befad07d37bce66202569
 COPY envs/generate.yaml /conda-envs/1719272be35befad07d37bce66202569/environment.yaml
 # Conda environment:
 #   source: envs/julia.yaml
-#   prefix: /conda-envs/2185aa0df5bc52fcf056165d9cf83549
+#   prefix: /conda-envs/ede488b1e660f8524c9008a85acd5584
 #   channels:
 #     - conda-forge
 #   dependencies:
 #     - julia=1.10
-RUN mkdir -p /conda-envs/2185aa0df5bc52fcf056165d9cf83549
-COPY envs/julia.yaml /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml
+RUN mkdir -p /conda-envs/ede488b1e660f8524c9008a85acd5584
+COPY envs/julia.yaml /conda-envs/ede488b1e660f8524c9008a85acd5584/environment.yaml
 # Conda environment:
 #   source: envs/map.yaml
 #   prefix: /conda-envs/b25cf55b3c332742562ca7c63668d4c0
@@ -104,7 +104,7 @@ COPY envs/torch.yaml /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.ya
 
 RUN conda env create --prefix /conda-envs/b49d7194962b83c3344366360d80a53f --file /conda-envs/b49d7194962b83c3344366360d80a53f/environment.yaml && \
     conda env create --prefix /conda-envs/1719272be35befad07d37bce66202569 --file /conda-envs/1719272be35befad07d37bce66202569/environment.yaml && \
-    conda env create --prefix /conda-envs/2185aa0df5bc52fcf056165d9cf83549 --file /conda-envs/2185aa0df5bc52fcf056165d9cf83549/environment.yaml && \
+    conda env create --prefix /conda-envs/ede488b1e660f8524c9008a85acd5584 --file /conda-envs/ede488b1e660f8524c9008a85acd5584/environment.yaml && \
     conda env create --prefix /conda-envs/b25cf55b3c332742562ca7c63668d4c0 --file /conda-envs/b25cf55b3c332742562ca7c63668d4c0/environment.yaml && \
     conda env create --prefix /conda-envs/241203b158fae8e8cdc3ed7d5b71f525 --file /conda-envs/241203b158fae8e8cdc3ed7d5b71f525/environment.yaml && \
     conda env create --prefix /conda-envs/b1a7624947a0754e891632e67732c4fb --file /conda-envs/b1a7624947a0754e891632e67732c4fb/environment.yaml && \

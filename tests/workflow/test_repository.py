@@ -284,6 +284,9 @@ def test_the_packages_of_the_manifest_come_with_the_environment_of_julia(tmp_pat
     run = subprocess.run(command, env=told, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0 and told["PROMPTFLUX_JULIA_PROJECT"] in (tmp_path / "told").read_text()
     assert "Pkg.instantiate()" in (tmp_path / "told").read_text()
+    assert (
+        "using PromptFlux" in (tmp_path / "told").read_text()
+    )  # what cannot be loaded has not been installed
     untold = subprocess.run(command, env=path, cwd=tmp_path, capture_output=True, text=True)
     assert untold.returncode and "PROMPTFLUX_JULIA_PROJECT" in untold.stderr
     (tmp_path / "julia").write_text("#!/bin/sh\nseq 50\nexit 1\n")
