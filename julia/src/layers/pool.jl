@@ -100,7 +100,7 @@ end
 
 Flux.Functors.@leaf ToSize
 function (layer::ToSize)(maps)
-    windows(from, to) = (i*from÷to+1:cld((i + 1) * from, to) for i in 0:to-1)
+    windows(from, to) = ignore_derivatives(() -> [i*from÷to+1:cld((i + 1) * from, to) for i in 0:to-1])
     for axis in 1:2
         parts = [
             layer.f(selectdim(maps, axis, window); dims=axis) for
