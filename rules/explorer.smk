@@ -21,9 +21,7 @@ rule explorer:
             for batch in STUDY.image_batches
         ],
         truth=[RESULTS.truth(classifier) for classifier in STUDY.classifiers],
-        alike=[
-            file for shown in explored_classifiers(STUDY, RUNNING) for file in shown["alike"].values()
-        ],
+        alike=[file for shown in explored_classifiers(STUDY, RUNNING) for file in shown["alike"].values()],
         request=request_of("explorer"),
     output:
         explorer=RESULTS.explorer,
