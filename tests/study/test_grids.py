@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from support.workflow import WORKFLOW
 
 from promptflux.errors import StudyError
@@ -183,10 +184,12 @@ def test_a_classifier_has_not_the_folder_of_the_sheets(load, tmp_path):
 
 
 def test_a_change_of_the_variants_in_words(tmp_path):
+    defaults = yaml.safe_load((WORKFLOW / "config.yaml").read_text(encoding="utf-8"))
+
     def said(before: dict, after: dict) -> list[str]:
         record = tmp_path / "study.json"
-        record.write_text(json.dumps(asked({"generator": {"steps": 20}, **before}, [])), encoding="utf-8")
-        return changes({"generator": {"steps": 20}, **after}, [], record)
+        record.write_text(json.dumps(asked({**defaults, **before}, [])), encoding="utf-8")
+        return changes({**defaults, **after}, [], record)
 
     assert said({}, {"variants": None, "axes": None}) == []
     assert said({"variants": {"a": {}}}, {"variants": {"a": None}}) == []
@@ -205,7 +208,7 @@ def test_a_change_of_the_variants_in_words(tmp_path):
     assert said({"axes": {"steps": [1, 2]}}, {"axes": {"steps": [2, 1]}}) == [
         "variants: they stand in another order: no image is made again, but sheets, gallery, explorer and report are."
     ]
-    [sentence] = said(before, {**before, "generator": {"steps": 21}})
+    [sentence] = said(before, {**before, "generator": {**defaults["generator"], "steps": 21}})
     assert "of the variants that do not set it themselves" in sentence
     assert "damaged" in said({"variants": {"a": 3}}, {})[0]
 
