@@ -67,7 +67,7 @@ def read_asked(record: str | Path, what: str = "record of the study") -> Asked:
         asked = Asked(dict(content["config"]), prompts)
         if not all(isinstance(prompt.name, str) and isinstance(prompt.prompt, str) for prompt in prompts):
             raise TypeError
-        asked.images  # noqa: B018, or an error where the config does not tell them
+        asked.grid, asked.images  # noqa: B018, or an error where the config does not tell them
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StudyError):
         raise StudyError(f"{plain(record)}: the {what} is damaged, or of another version.") from None
     return asked
