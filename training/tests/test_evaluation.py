@@ -117,9 +117,22 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
     """Each figure of the card is the evaluation's."""
     model = tmp_path / "pipeline"
     shutil.copytree(WORKFLOW / "models/scenes", model)
-    go = {"drawings": 7, "steps": 5678, "seconds": 600, "batch": 64, "machine": "a laptop"}
+    go = {
+        "objective": "v_prediction",
+        "drawings": 7,
+        "steps": 5678,
+        "seconds": 600,
+        "batch": 64,
+        "machine": "a laptop",
+    }
     trained = {
-        "autoencoder": {"steps": 1234, "seconds": 60, "machine": "a laptop"},
+        "autoencoder": {
+            "steps": 1234,
+            "seconds": 60,
+            "machine": "a laptop",
+            "decoder": {"steps": 77, "seconds": 7200, "machine": "a laptop"},
+        },
+        "text_model": {"steps": 88, "seconds": 120, "machine": "a GPU"},
         "denoiser": [go, go | {"steps": 91, "machine": "a GPU"}],
     }
     (model / "training.json").write_text(json.dumps(trained))
@@ -128,6 +141,8 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
         "three": 0.87, "judge_on_drawings": {"kind": 0.995, "time": 0.985, "third": 0.9}, "frechet_distance": 1.25,
         "frechet_distance_of_drawings": 0.5, "frechet_images": 256, "difference_between_seeds": 0.2,
         "near_identical_pairs": 0, "pairs": 150, "seconds_of_nine_images": 12.3, "threads": 2, "psnr_db": 31.5,
+        "of_prompt": {"a castle": 1.0, "a windmill": 0.3333},
+        "sharpness": {of: {"fine": 0.07, "finest": share, "edge": 0.19} for of, share in (("drawings", 0.031), ("decoded", 0.021), ("images", 0.011))},
     }  # fmt: skip
     (tmp_path / "evaluation.json").write_text(json.dumps(measured))
     for name in ("plot.png", "samples.png"):
@@ -142,9 +157,12 @@ def test_the_model_card_holds_what_was_measured(tmp_path):
     )
     card = (tmp_path / "scenes/README.md").read_text()
     for figure in (
-        "on a laptop and a GPU:",
-        "1,234 steps",
-        "in 5,678 steps (10 min) of 64 latents of 7 drawings,\n  then in 91 steps",
+        "the autoencoder in 1,234 steps (60 s on a laptop)",
+        "in 77 (2.0 hours on a laptop)",
+        "in 88 steps (2 min on a GPU)",
+        "in 5,678 steps (10 min on a laptop) of 64 latents of 7 drawings,\n  then 91 steps (10 min on a GPU)",
+        "all that is asked: a windmill.",
+        "| images | 0.070 | 0.011 | 0.190 |",
         "31.5 dB",
         "98.0%",
         "96.0%",
