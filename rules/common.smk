@@ -363,6 +363,16 @@ if workflow.is_main_process and (sentences := changes_since_last_run()):
 
 
 # What the study does not have is no target; Snakemake says so.
+def predictions_by_engine(batches):
+    """The predictions files of some batches, classifier by classifier, of each engine by engine."""
+    return [
+        RESULTS.predictions(classifier, engine.name, batch)
+        for classifier in STUDY.classifiers
+        for engine in RUNNING
+        for batch in batches
+    ]
+
+
 wildcard_constraints:
     batch="|".join(map(re.escape, STUDY.image_batches)),
     classifier="|".join(STUDY.classifiers),

@@ -5,17 +5,6 @@
 #      differs between variants, and how far classifiers and engines agree
 #      results/figures/{classifier}/reliability.png
 
-
-def predictions_by_engine(batches):
-    """The predictions files of some batches, classifier by classifier, of each engine by engine."""
-    return [
-        RESULTS.predictions(classifier, engine.name, batch)
-        for classifier in STUDY.classifiers
-        for engine in RUNNING
-        for batch in batches
-    ]
-
-
 METRICS_NEEDS = metrics_needs(STUDY, len(RUNNING))
 
 
