@@ -126,7 +126,8 @@ def test_the_maps_of_both_engines_agree(explained):
             if parity.gradcam or last_convolution(spec):
                 assert parity.gradcam.rel_diff <= GRADCAM_FAILS, (spec.name, kernels, spec.to_dict())
         with open_explanations(ours) as file:
-            drawn += int((file.gradcam.max(axis=(2, 3)) > 0.01 * file.scales).sum())
+            if file.gradcam.size:
+                drawn += int((file.gradcam.max(axis=(2, 3)) > 0.01 * file.scales).sum())
     assert drawn > len(specs), "most maps are empty"
 
 
@@ -162,7 +163,11 @@ def test_the_channels_of_both_engines_agree(explained):
             size = max(np.abs(tally.least).max(), np.abs(tally.most).max())
             for what in ("mean", "std", "least", "most"):
                 apart = np.abs(getattr(tally, what) - getattr(theirs[name], what)).max()
-                assert apart <= 1e-4 * size, (spec.name, name, what)
+                assert apart <= 1e-4 * size + 1e-6, (
+                    spec.name,
+                    name,
+                    what,
+                )  # sums that cancel leave rounding alone
             assert tally.values == theirs[name].values
             assert np.abs(tally.share_of_zeros - theirs[name].share_of_zeros).max() < 0.01
 
