@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,8 @@ import torch
 from PIL import Image
 from support.workflow import GOLDEN, WORKFLOW
 
-from promptflux.images.provenance import read_provenance
+from promptflux.generation.model_folder import digest_of_model
+from promptflux.images.provenance import read_provenance, write_png
 from training.world.drawing import draw
 
 BYTES = GOLDEN / "bytes.json"
@@ -150,13 +150,20 @@ def numbers(table: str) -> list[tuple[str, list[float]]]:
 
 
 def test_a_results_folder_keeps_its_images(tmp_path):
-    """tests/golden/forest_1.png was made by version 0.1.0 as an image of the default study at a small size."""
+    """tests/golden/forest_1.png is an image of version 0.1.0, whose recipes named all settings; here of today's model."""
+    made = read_provenance(GOLDEN / "forest_1.png")
+    model = f"sha256:{digest_of_model(WORKFLOW / 'models/scenes')}"
     image = tmp_path / "results/images/forest_1.png"
     image.parent.mkdir(parents=True)
-    shutil.copy(GOLDEN / image.name, image)
+    write_png(
+        image,
+        Image.open(GOLDEN / image.name),
+        {**made, "recipe": made["recipe"] | {"model": model}},
+    )
+    before = image.read_bytes()
     os.utime(image, (1.7e9, 1.7e9))
     run_small("default", tmp_path, "results/checksums/prompts.sha256")
-    assert image.read_bytes() == (GOLDEN / image.name).read_bytes()
+    assert image.read_bytes() == before
     assert image.stat().st_mtime == 1.7e9
     assert len(list(image.parent.glob("*.png"))) == 3
 
