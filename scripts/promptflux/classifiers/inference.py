@@ -28,11 +28,10 @@ def resolve(device: str) -> torch.device:
         device = next(name for name, available in there.items() if available)
     elif not there[device]:
         raise StudyError(f"the device {device!r} is asked for, and this machine has none; use auto or cpu.")
-    # On GPUs cuDNN would round convolutions to TF32, 10 bits of mantissa, which parity does not forgive.
-    # Said of each: what is said of all does not reach cuDNN, whose default is TF32 (5e-4 of a layer's largest value on an H100).
-    torch.backends.fp32_precision = "ieee"
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    # On GPUs cuDNN would round convolutions to TF32, 10 bits of mantissa, which parity does not forgive (5e-4 of a layer's
+    # largest value on an H100). By these names: `torch.backends.fp32_precision` did not reach cuDNN in PyTorch 2.11.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     if device == "cpu":
         keep_memory()
