@@ -1,15 +1,14 @@
 """Create the maps of why a classifier says what it says of some images, in PyTorch."""
 
-import platform
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from promptflux.classifiers.explaining import gradcam, probabilities_while_covered
-from promptflux.classifiers.inference import check_tensors, device_name, resolve
+from promptflux.classifiers.inference import attributes_of, check_tensors, resolve
 from promptflux.classifiers.network import Network
-from promptflux.classifiers.weights import load_model, weights_digest
+from promptflux.classifiers.weights import load_model
 from promptflux.classifiers.why import Window, last_convolution
 from promptflux.errors import StudyError
 from promptflux.files.explanations import TARGETS, UNKNOWN, write_explanations
@@ -72,17 +71,7 @@ def main(
                     cams[row, slot], scales[row, slot] = gradcam(network, image, layer, int(target), place)
     write_explanations(
         explanations,
-        attributes={
-            "engine": "torch",
-            "engine_version": str(torch.__version__),
-            "language_version": f"Python {platform.python_version()}",
-            "device": device_name(place),
-            "kernels": "plain",
-            "classifier": description.name,
-            "description_sha256": description.digest,
-            "weights_sha256": weights_digest(weights),
-            "layer": layer,
-        },
+        attributes={**attributes_of(description, weights, place), "layer": layer},
         patch=patch,
         stride=stride,
         names=images,

@@ -1,14 +1,13 @@
 """Create the predictions of a classifier on one batch of tensors, in PyTorch."""
 
-import platform
 from collections.abc import Sequence
 
 import torch
 
-from promptflux.classifiers.inference import check_tensors, device_name, infer, resolve
+from promptflux.classifiers.inference import attributes_of, check_tensors, device_name, infer, resolve
 from promptflux.classifiers.kept import asked_layers, kept_layers
 from promptflux.classifiers.network import Network
-from promptflux.classifiers.weights import load_model, weights_digest
+from promptflux.classifiers.weights import load_model
 from promptflux.files.activations import Tally, write_activations
 from promptflux.files.predictions import write_predictions
 from promptflux.files.tensors import open_tensors
@@ -48,19 +47,9 @@ def main(
         check_tensors(batch, tensors, description, layers_of)
         tallies: dict[str, Tally | None] = dict.fromkeys(counted)
         layer_images = [name for name in batch.names if name in set(layers_of)]
-        attributes = {
-            "engine": "torch",
-            "engine_version": str(torch.__version__),
-            "language_version": f"Python {platform.python_version()}",
-            "device": device_name(place),
-            "kernels": "plain",
-            "classifier": description.name,
-            "description_sha256": description.digest,
-            "weights_sha256": weights_digest(weights),
-        }
         with write_predictions(
             predictions,
-            attributes=attributes,
+            attributes=attributes_of(description, weights, place),
             names=batch.names,
             labels=description.labels,
             layer_shapes={layer.name: layer.shape for layer in description.walk()},

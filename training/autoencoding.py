@@ -1,14 +1,35 @@
 """What autoencoder and decoder learn from, and how far a decoded picture is from a drawing."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from training.images import edges, spectra
+from training.loop import Training, running_average
 
 WINDOW = 16  # pixels, of the windows whose frequencies are compared
+
+
+def training_of(name: str, module: nn.Module, settings: Mapping, checkpoint: Path) -> Training:
+    """The training of a module with the `settings` of config.yaml: AdamW, gradients held to the length 1, weights averaged."""
+    return Training(
+        name=name,
+        module=module,
+        optimizer=torch.optim.AdamW(
+            module.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-4
+        ),
+        steps=settings["steps"],
+        warmup=settings["warmup"],
+        seeds=(settings["seed"],),
+        clipped=list(module.parameters()),
+        average=running_average(module, settings["average"]),
+        checkpoint=checkpoint,
+        checkpoint_every=settings["checkpoint_every"],
+    )
 
 
 def batches(drawings: np.ndarray, count: int) -> Callable[[int, np.random.Generator], torch.Tensor]:

@@ -160,13 +160,18 @@ class Steps:
 
     def __call__(self, step: int, batch: Any) -> torch.Tensor:
         """Do a step; returns its loss."""
-        loss = self.loss_of(step, batch)
+        loss = self.gradients(step, batch)
+        self.training.optimizer.step()
+        self.schedule.step()
+        return loss
+
+    def gradients(self, step: int, batch: Any) -> torch.Tensor:
+        """Of the loss of a step, which is returned."""
         self.training.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss_of(step, batch)
         loss.backward()
         if self.training.clipped:
             nn.utils.clip_grad_norm_(self.training.clipped, 1.0)
-        self.training.optimizer.step()
-        self.schedule.step()
         return loss.detach()
 
 
@@ -217,19 +222,14 @@ class GraphedSteps(Steps):
 
     def whole(self, step: int, batch: Any) -> torch.Tensor:
         """A step from the gradients to the changed parameters; returns its loss."""
-        optimizer = self.training.optimizer
-        optimizer.zero_grad(set_to_none=True)
-        loss = self.loss_of(step, batch)
-        loss.backward()
-        if self.training.clipped:
-            nn.utils.clip_grad_norm_(self.training.clipped, 1.0)
+        loss = self.gradients(step, batch)
         with torch.no_grad():
             torch._foreach_copy_(self.before, self.parameters)
-            optimizer.step()
+            self.training.optimizer.step()
             torch._foreach_sub_(self.parameters, self.before)
             torch._foreach_mul_(self.parameters, self.share)
             torch._foreach_add_(self.parameters, self.before)
-        return loss.detach()
+        return loss
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int) -> float:

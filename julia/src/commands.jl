@@ -1,6 +1,30 @@
 # What the scripts beside src/ do, one function each.
 
 """
+    ready(model; micro_batch, kernels, device, threads)
+
+The classifier of a model file on its device: its `description`, its `network` of Flux's own layers, the `place`, what gives
+`logits_of` images, and the `attributes` that a file says of a run of it.
+"""
+function ready(model; micro_batch, kernels, device, threads)
+    kernels in ("fast", "plain") || throw(StudyError("the kernels $(repr(kernels)) are not one of fast and plain."))
+    description, network, digest = without_collection() do
+        description, weights, digest = load_model(model)
+        description, with_weights(description, weights), digest
+    end
+    place = find_device(device)
+    network = place.device(network)
+    fast = kernels == "fast" && place.name == "cpu"
+    logits_of = fast ? Predictor(network; micro_batch, threads) : OnDevice(network, place.device, micro_batch)
+    attributes = (
+        engine="flux", engine_version=string(pkgversion(Flux)), language_version="Julia $VERSION",
+        device=place.name, kernels=fast ? "fast" : "plain", classifier=description.name,
+        description_sha256=description.digest, weights_sha256=digest,
+    )
+    return (; description, network, place, logits_of, attributes)
+end
+
+"""
     infer(; tensors, model, output, layers_of = [], layers = nothing, activations = nothing, counted = [], micro_batch,
           kernels, device = "auto", threads)
 
@@ -23,20 +47,7 @@ function infer(;
     device="auto",
     threads=Threads.nthreads()
 )
-    kernels in ("fast", "plain") || throw(StudyError("the kernels $(repr(kernels)) are not one of fast and plain."))
-    description, network, digest = without_collection() do
-        description, weights, digest = load_model(model)
-        description, with_weights(description, weights), digest
-    end
-    place = find_device(device)
-    network = place.device(network)
-    fast = kernels == "fast" && place.name == "cpu"
-    logits_of = fast ? Predictor(network; micro_batch, threads) : OnDevice(network, place.device, micro_batch)
-    attributes = (
-        engine="flux", engine_version=string(pkgversion(Flux)), language_version="Julia $VERSION",
-        device=place.name, kernels=fast ? "fast" : "plain", classifier=description.name,
-        description_sha256=description.digest, weights_sha256=digest,
-    )
+    (; description, network, place, logits_of, attributes) = ready(model; micro_batch, kernels, device, threads)
     tallies, shown = Dict{String,Tally}(), 0
     with_tensors(tensors, description) do images, names, problems
         unknown = setdiff(layers_of, names)

@@ -24,15 +24,7 @@ function explain(;
     device="auto",
     threads=Threads.nthreads()
 )
-    kernels in ("fast", "plain") || throw(StudyError("the kernels $(repr(kernels)) are not one of fast and plain."))
-    description, network, digest = without_collection() do
-        description, weights, digest = load_model(model)
-        description, with_weights(description, weights), digest
-    end
-    place = find_device(device)
-    network = place.device(network)
-    fast = kernels == "fast" && place.name == "cpu"
-    logits_of = fast ? Predictor(network; micro_batch, threads) : OnDevice(network, place.device, micro_batch)
+    (; description, network, place, logits_of, attributes) = ready(model; micro_batch, kernels, device, threads)
     layer = last_convolution(description)
     across, down = (starts(size(description.input)[axis], patch[axis], stride[axis]) for axis in 1:2)
     count, mapsize = length(images), layer === nothing ? (0, 0) : layer.outsize[1:2]
@@ -60,15 +52,10 @@ function explain(;
             end
         end
     end
-    attributes = (
-        engine="flux", engine_version=string(pkgversion(Flux)), language_version="Julia $VERSION",
-        device=place.name, kernels=fast ? "fast" : "plain", classifier=description.name,
-        description_sha256=description.digest, weights_sha256=digest, layer=layer === nothing ? "" : layer.name,
-    )
     whole(output) do partial
         h5open(partial, "w") do file
             write_text_attribute(file, "format", EXPLANATIONS_FORMAT)
-            for (key, value) in pairs(attributes)
+            for (key, value) in pairs((; attributes..., layer=layer === nothing ? "" : layer.name))
                 write_text_attribute(file, string(key), value)
             end
             write_texts(file, "names", images)

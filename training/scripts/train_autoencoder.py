@@ -10,11 +10,11 @@ import torch
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.runtime.job import note
 from promptflux.script import run
-from training.autoencoding import batches, half_size, loss_of, noisy
+from training.autoencoding import batches, half_size, loss_of, noisy, training_of
 from training.curve import loss_curve
 from training.hardware import device, half_precision, machine, workers
 from training.images import reconstructed, scaled_pixels, sharpness
-from training.loop import Training, checkpoint_of, running_average, train
+from training.loop import checkpoint_of, train
 from training.models import new_autoencoder
 
 
@@ -53,21 +53,9 @@ def main(
             decoded = autoencoder.decode(noisy(shown, settings["latent_noise"])).sample.float()
         return loss_of(decoded, wanted, settings) + settings["shrink_weight"] * latents.square().mean()
 
-    training = Training(
-        name="autoencoder",
-        module=autoencoder,
-        optimizer=torch.optim.AdamW(
-            autoencoder.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-4
-        ),
-        steps=settings["steps"],
-        warmup=settings["warmup"],
-        seeds=(settings["seed"],),
-        clipped=list(autoencoder.parameters()),
-        average=running_average(autoencoder, settings["average"]),
-        checkpoint=checkpoint_of(
-            "autoencoder", checkpoints, {**settings, "drawings": sha256_of_file(drawings), "code": code}
-        ),
-        checkpoint_every=settings["checkpoint_every"],
+    made_of = {**settings, "drawings": sha256_of_file(drawings), "code": code}
+    training = training_of(
+        "autoencoder", autoencoder, settings, checkpoint_of("autoencoder", checkpoints, made_of)
     )
     training.resume()
     train(

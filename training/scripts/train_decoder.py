@@ -15,11 +15,11 @@ from diffusers import AutoencoderKL
 from promptflux.files.whole import sha256_of_file, whole
 from promptflux.runtime.job import note
 from promptflux.script import run
-from training.autoencoding import batches, loss_of, noisy
+from training.autoencoding import batches, loss_of, noisy, training_of
 from training.curve import loss_curve
 from training.hardware import device, half_precision, machine, workers
 from training.images import reconstructed, scaled_pixels, sharpness
-from training.loop import Training, checkpoint_of, running_average, train
+from training.loop import checkpoint_of, train
 
 
 def main(
@@ -62,20 +62,7 @@ def main(
             decoded = whole_model.decode(noisy(latents, settings["latent_noise"])).sample.float()
         return loss_of(decoded, wanted, settings)
 
-    training = Training(
-        name="decoder",
-        module=decoder,
-        optimizer=torch.optim.AdamW(
-            decoder.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.99), weight_decay=1e-4
-        ),
-        steps=settings["steps"],
-        warmup=settings["warmup"],
-        seeds=(settings["seed"],),
-        clipped=list(decoder.parameters()),
-        average=running_average(decoder, settings["average"]),
-        checkpoint=checkpoint_of("decoder", checkpoints, made_of),
-        checkpoint_every=settings["checkpoint_every"],
-    )
+    training = training_of("decoder", decoder, settings, checkpoint_of("decoder", checkpoints, made_of))
     training.resume()
     train(training, batches(images, settings["batch"]), loss_of_step, workers=workers(threads), cycle=1)
 

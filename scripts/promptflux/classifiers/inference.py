@@ -1,12 +1,14 @@
 """Running a classifier in PyTorch."""
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from promptflux.classifiers.description import Description
 from promptflux.classifiers.network import Network
+from promptflux.classifiers.weights import weights_digest
 from promptflux.errors import StudyError
 from promptflux.files.activations import Tally
 from promptflux.files.predictions import PredictionsWriter
@@ -40,6 +42,22 @@ def resolve(device: str) -> torch.device:
 
 def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def attributes_of(
+    description: Description, weights: Mapping[str, np.ndarray], device: torch.device
+) -> dict[str, str]:
+    """What a file says of the run that made it: engine, versions, device, and the digests of network and weights."""
+    return {
+        "engine": "torch",
+        "engine_version": str(torch.__version__),
+        "language_version": f"Python {platform.python_version()}",
+        "device": device_name(device),
+        "kernels": "plain",
+        "classifier": description.name,
+        "description_sha256": description.digest,
+        "weights_sha256": weights_digest(weights),
+    }
 
 
 def check_tensors(batch: Tensors, path: str, description: Description, layers_of: Sequence[str]) -> None:
