@@ -13,7 +13,7 @@ PROMPTFLUX = Path(str(workflow.current_basedir)).resolve().parent
 sys.path.insert(0, str(PROMPTFLUX / "scripts"))
 
 from promptflux.errors import StudyError
-from promptflux.files.digests import Digests
+from promptflux.files.digests import Digests, remember, remembered
 from promptflux.files.made import bring_up_to_date
 from promptflux.files.whole import clear_partial_files, sha256_of_text
 from promptflux.generation.context import prompt_warnings
@@ -29,14 +29,14 @@ from promptflux.report.sections import (
     gallery_rows,
     variants_section,
 )
-from promptflux.runtime.code import julia_digest, python_digest
+from promptflux.runtime.code import Sources, julia_digest, python_digest
 from promptflux.runtime.gpu import visible_gpus
 from promptflux.study.changes import changes, listed
 from promptflux.study.conda import FOUND, find_flux_in_conda
 from promptflux.study.config import CONFIG, user_config
 from promptflux.study.disk import check_free_disk
 from promptflux.study.engines import ENGINES, REFERENCE, choose_engines, find_flux, flux_of_run
-from promptflux.study.exports import EXPORTS, check_exports
+from promptflux.study.exports import EXPORTS, asks_for_flux, check_exports
 from promptflux.study.jobs import jobs_of
 from promptflux.study.resources import (
     PREPROCESS_THREADS,
@@ -98,6 +98,8 @@ def read_engines():
     threads = STUDY.config["inference"]["threads"]
 
     def find():
+        if not asks_for_flux(STUDY.config["engines"], STUDY.config["export"]):
+            return False, "no engine is asked for that needs Julia"
         if not WITH_CONDA:
             return find_flux(JULIA)
         if not workflow.is_main_process:
@@ -216,6 +218,10 @@ CODE = {
 }
 
 
+KNOWN_CODE = ".snakemake/promptflux_code.json"
+SOURCES = Sources(remembered(KNOWN_CODE))
+
+
 @cache
 def code_of(rule_name):
     """A digest of the code that a rule runs, so that its results follow it."""
@@ -224,7 +230,7 @@ def code_of(rule_name):
         package = [*JULIA.glob("src/**/*.jl"), *JULIA.glob("ext/*.jl")]
         return julia_digest([script, JULIA / "activate.jl", *package])
     data = CODE.get(rule_name, {}).get("data", [])
-    return python_digest(script, [PROMPTFLUX / "scripts"], [PROMPTFLUX / path for path in data])
+    return python_digest(script, [PROMPTFLUX / "scripts"], [PROMPTFLUX / path for path in data], SOURCES)
 
 
 JOBS = jobs_of(
@@ -256,6 +262,8 @@ def check_disk():
 
 
 DAMAGED = {}
+if workflow.is_main_process and SOURCES.is_new:
+    remember(KNOWN_CODE, SOURCES.to_know())
 if workflow.is_main_process and not REMOTE_STORAGE:
     DAMAGED = bring_up_to_date({name: job.request(DIGESTS) for name, job in JOBS.items()}, LYING, DIGESTS)
     DIGESTS.save()

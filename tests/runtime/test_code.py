@@ -1,5 +1,6 @@
 """Digests of code: what a stage computes with changes its digest, and nothing else does."""
 
+import ast
 import itertools
 import shutil
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.workflow import WORKFLOW
 
-from promptflux.runtime.code import julia_digest, python_digest
+from promptflux.files.digests import remember, remembered
+from promptflux.runtime.code import Sources, julia_digest, python_digest
 from promptflux.runtime.julia_code import plain_julia
 
 # A small house: a script, what it imports in each of the ways, and what it does not.
@@ -136,6 +138,27 @@ def test_the_place_of_the_house_does_not_matter(tmp_path):
     for script in sorted((WORKFLOW / "scripts").glob("*.py")):
         here, there = (python_digest(root / script.name, [root]) for root in (WORKFLOW / "scripts", copy))
         assert here == there
+
+
+def test_what_another_process_has_read_is_not_read_again(digest, tmp_path, monkeypatch):
+    """By the content of a file: its place and time do not matter, and an edit is seen."""
+    expected = digest()
+    changed = digest({"house/beside.py": "def twice(values):\n    return values * 3\n"})
+    first, cache = Sources(), tmp_path / "cache.json"
+    assert (
+        python_digest(tmp_path / "0/script.py", [tmp_path / "0"], [tmp_path / "0/page.html"], first)
+        == expected
+    )
+    assert first.is_new
+    remember(cache, first.to_know())
+    read = []
+    monkeypatch.setattr(
+        ast, "parse", lambda text: read.append(text) or compile(text, "", "exec", ast.PyCF_ONLY_AST)
+    )
+    for place, wanted, count in ((0, expected, 0), (1, changed, 1)):
+        root, later = tmp_path / str(place), Sources(remembered(cache))
+        assert python_digest(root / "script.py", [root], [root / "page.html"], later) == wanted
+        assert len(read) == count and later.is_new == (count > 0)
 
 
 # What the scripts of the study are held to by their digests.

@@ -4,7 +4,7 @@ import pytest
 
 from promptflux.errors import StudyError
 from promptflux.paths import Results
-from promptflux.study.exports import EXPORTS, check_exports
+from promptflux.study.exports import EXPORTS, asks_for_flux, check_exports
 
 
 def test_flux_makes_its_own_formats():
@@ -24,3 +24,12 @@ def test_bson_is_the_model_file_of_flux():
         "safetensors": "results/exports/net.safetensors",
         "onnx": "results/exports/net.onnx",
     }
+
+
+def test_flux_is_looked_for_where_something_is_left_to_it():
+    assert (
+        asks_for_flux("auto", [])
+        and asks_for_flux(["torch", "flux"], [])
+        and asks_for_flux(["torch"], ["jld2"])
+    )
+    assert not asks_for_flux(["torch"], ["onnx", "safetensors"])

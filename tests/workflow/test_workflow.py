@@ -99,6 +99,18 @@ def test_all_mistakes_are_named_before_any_job(new_study):
     assert not (new_study / "results").exists()
 
 
+def test_a_study_in_pytorch_alone_starts_no_julia(new_study, tmp_path):
+    """One that would be started leaves a file."""
+    (tmp_path / "julia").write_text(f"#!/bin/sh\ntouch '{tmp_path}/started'\n")
+    (tmp_path / "julia").chmod(0o755)
+    new_study.environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    assert "infer_torch" in new_study.planned()
+    assert not (tmp_path / "started").exists()
+    new_study.change(engines="auto")
+    new_study.run("--dry-run")
+    assert (tmp_path / "started").exists()
+
+
 def test_flux_without_julia_is_a_sentence_that_says_how_to_get_it(new_study, without_julia):
     new_study.change(engines=["flux"])
     printed = new_study.run(expect=1)

@@ -10,6 +10,22 @@ from promptflux.files.whole import sha256_of_file, whole
 SETTLED = 2.0  # seconds: a file that was written later may change again within its time's resolution
 
 
+def remembered(cache: str | Path) -> dict[str, list]:
+    """The rows of three by key that `remember` wrote; none if the cache is not there or damaged, as it is no result."""
+    try:
+        known = json.loads(Path(cache).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    rows = known.items() if isinstance(known, dict) else ()
+    return {key: row for key, row in rows if isinstance(row, list) and len(row) == 3}
+
+
+def remember(cache: str | Path, known: dict[str, list]) -> None:
+    """Write rows of three by key to a cache (JSON)."""
+    with whole(cache) as partial:
+        partial.write_text(json.dumps(known), encoding="utf-8")
+
+
 class Digests:
     """The SHA-256 of files by path, remembered in `cache` (JSON) with the size and time that each had.
 
@@ -18,16 +34,8 @@ class Digests:
 
     def __init__(self, cache: str | Path):
         self.cache = Path(cache)
-        self.known: dict[str, list] = {}
+        self.known = remembered(cache)
         self.changed = False
-        try:
-            known = json.loads(self.cache.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            known = {}
-        if isinstance(known, dict):
-            self.known = {
-                key: value for key, value in known.items() if isinstance(value, list) and len(value) == 3
-            }
 
     def of(self, path: str | Path) -> str:
         """The SHA-256 of a file as it is now, "" if it is not there."""
@@ -48,5 +56,4 @@ class Digests:
     def save(self) -> None:
         """Write what is known to the cache."""
         if self.changed:
-            with whole(self.cache) as partial:
-                partial.write_text(json.dumps(self.known), encoding="utf-8")
+            remember(self.cache, self.known)

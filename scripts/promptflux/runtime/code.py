@@ -8,6 +8,7 @@ another version of Python.
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,13 +18,60 @@ from promptflux.runtime.julia_code import plain_julia
 REGISTRY = "promptflux.registry"
 
 
-def python_digest(script: str | Path, roots: Sequence[str | Path], data: Iterable[str | Path] = ()) -> str:
+@dataclass(frozen=True)
+class Source:
+    """What a Python file does.
+
+    imports: the names that it imports, each with the level of a relative import, else 0. registered: the packages
+    that it takes its entries from. digest: the SHA-256 of its syntax tree.
+    """
+
+    imports: list[tuple[int, str]]
+    registered: list[str]
+    digest: str
+
+
+class Sources:
+    """What Python files do, each read once.
+
+    known: what another process had `to_know`, by the content of a file and of this module. is_new: whether more was read.
+    """
+
+    def __init__(self, known: dict[str, list] | None = None):
+        self.known = known or {}
+        self.read: dict[Path, tuple[str, Source]] = {}
+        self.is_new = False
+
+    def of(self, path: Path) -> Source:
+        """What a file does. Raises ValueError if it takes entries from a package that no text names."""
+        if path not in self.read:
+            content = path.read_bytes()
+            key = hashlib.sha256(_reader() + content).hexdigest()
+            self.is_new |= key not in self.known
+            source = Source(*self.known[key]) if key in self.known else _source(content.decode("utf-8"), path)
+            self.read[path] = key, source
+        return self.read[path][1]
+
+    def to_know(self) -> dict[str, list]:
+        """What spares a later process the reading, of the files that this one asked for."""
+        return {key: list(astuple(source)) for key, source in self.read.values()}
+
+
+SOURCES = Sources()
+
+
+def python_digest(
+    script: str | Path,
+    roots: Sequence[str | Path],
+    data: Iterable[str | Path] = (),
+    sources: Sources = SOURCES,
+) -> str:
     """A digest of a script and of the modules below `roots` that it imports, directly or through others.
 
     data: files that the code reads, whose bytes count.
     """
-    modules = reached(Path(script), tuple(map(Path, roots)))
-    parts = [f"{path.name}\n{_module_digest(path)}" for path in sorted(modules)]
+    modules = reached(Path(script), tuple(map(Path, roots)), sources)
+    parts = [f"{path.name}\n{sources.of(path).digest}" for path in sorted(modules)]
     parts += [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in data]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -34,51 +82,52 @@ def julia_digest(files: Iterable[str | Path]) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
-def reached(script: Path, roots: tuple[Path, ...]) -> set[Path]:
-    """The files that run with `script`: itself and what it imports from `roots`."""
+def reached(script: Path, roots: tuple[Path, ...], sources: Sources = SOURCES) -> set[Path]:
+    """The files that run with `script`: itself and what it imports from `roots`, at its top or inside its functions."""
     reached, waiting = set(), [script]
     while waiting:
         path = waiting.pop()
         if path not in reached:
             reached.add(path)
-            waiting += _imports(path, roots)
+            source = sources.of(path)
+            for level, name in source.imports:
+                waiting += _files((path.parents[level - 1],) if level else roots, name, level > 0)
+            for package in source.registered:
+                for folder in (root.joinpath(*package.split(".")) for root in roots):
+                    waiting += [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
     return reached
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _files(folders: tuple[Path, ...], name: str, relative: bool) -> list[Path]:
+    """The files of a dotted name below `folders`, those of the packages around it included."""
+    parts = name.split(".")
+    ways = [parts[:end] for end in range(0 if relative else 1, len(parts) + 1)]
+    modules = [folder.joinpath(*way) for folder in folders for way in ways]
+    files = [file for module in modules for file in (module.with_suffix(".py"), module / "__init__.py")]
+    return [file for file in files if file.is_file()]
 
 
 @cache
-def _imports(path: Path, roots: tuple[Path, ...]) -> list[Path]:
-    """The files below `roots` that a file imports, at its top or inside its functions."""
-    tree = _tree(path)
-    modules = [folder.joinpath(*names) for folder, names in _imported(tree, path, roots)]
-    files = [file for module in modules for file in (module.with_suffix(".py"), module / "__init__.py")]
-    packages = [root.joinpath(*package.split(".")) for package in _registered(tree, path) for root in roots]
-    entries = [
-        file for package in packages for end in ("*.py", "*/__init__.py") for file in package.glob(end)
-    ]
-    return [file for file in files if file.is_file()] + entries
+def _reader() -> bytes:
+    return Path(__file__).read_bytes()
 
 
-def _imported(tree: ast.Module, path: Path, roots: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
-    """Every module that may be meant by an import, the packages around it included: a folder, and the way from it."""
+def _source(text: str, path: Path) -> Source:
+    tree = ast.parse(text)
+    shape = ascii(_shape_of(tree)).encode()
+    return Source(list(_imported(tree)), list(_registered(tree, path)), hashlib.sha256(shape).hexdigest())
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every module that may be meant by an import, and the level of a relative one."""
     for node in ast.walk(tree):
-        folders = roots
         if isinstance(node, ast.ImportFrom):
-            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            if node.level:
-                folders = [path.parents[node.level - 1]]
-                yield folders[0], []
+            for alias in node.names:
+                yield node.level, ".".join(filter(None, (node.module, alias.name)))
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            yield from ((folder, parts[: end + 1]) for folder in folders for end in range(len(parts)))
+            for alias in node.names:
+                yield 0, alias.name
 
 
 def _registered(tree: ast.Module, path: Path) -> Iterator[str]:
@@ -108,11 +157,6 @@ def _registered(tree: ast.Module, path: Path) -> Iterator[str]:
                     f"{path}, line {call.lineno}: the first argument must be the package's name as a text, "
                     f"so that what its modules do is known without running them."
                 )
-
-
-@cache
-def _module_digest(path: Path) -> str:
-    return hashlib.sha256(ascii(_shape_of(_tree(path))).encode()).hexdigest()
 
 
 def _shape_of(node: object) -> object:

@@ -37,6 +37,11 @@ EXPORTS = {
 }
 
 
+def asks_for_flux(engines: str | Sequence[str], exports: Sequence[str]) -> bool:
+    """Whether `engines` and `export` of config.yaml leave anything to Flux; what they do not, need not be looked for."""
+    return engines == "auto" or "flux" in engines or any(EXPORTS[name].of == "flux" for name in exports)
+
+
 def check_exports(wanted: Sequence[str], flux: Found) -> None:
     """Raise StudyError if a format of `export` needs Flux, which is not found."""
     is_found, detail = flux
