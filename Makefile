@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The checks, one target each; .pre-commit-config.yaml runs the same. Beside them lint-audit, which asks the network.
 LINTS := lint-ruff lint-snakefmt lint-workflow lint-types lint-imports lint-words lint-shell lint-js lint-julia
 
-.PHONY: run test test-conda test-slurm test-networks setup format lint $(LINTS) lint-audit lock clean
+.PHONY: run test test-conda test-slurm test-networks setup julia-packages format lint $(LINTS) lint-audit lock clean
 
 run: setup
 	snakemake --cores $(CORES)
@@ -39,8 +39,13 @@ test-networks: setup
 	PROMPTFLUX_NETWORKS=$(CURDIR)/$(VENV)/networks \
 	  python -m pytest tests/networks tests/julia/test_flux_networks.py
 
-setup: $(VENV)/.installed
-	python julia/install.py
+# Where there is a Julia, its packages are compiled while those of Python are installed.
+setup:
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/.installed julia-packages
+
+JULIA := $(shell command -v julia)
+julia-packages: $(if $(JULIA),,$(VENV)/.installed)
+	$(if $(JULIA),$(PYTHON),python) julia/install.py
 
 $(VENV)/.installed: requirements.txt tests/beside.txt
 	$(PYTHON) -m venv $(VENV)
