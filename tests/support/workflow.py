@@ -61,6 +61,15 @@ def results(folder: Path) -> dict[str, str]:
     }
 
 
+def stages_of(printed: str) -> set[str]:
+    """The stages that a dry-run said it would run, without the names of batches and classifiers."""
+    if "Nothing to be done" in printed:
+        return set()
+    table = printed.split("Job stats:")[1].split("\ntotal")[0]
+    rules = set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
+    return {re.sub(r"^(generate|preprocess|figures|sheets)_\w+$", r"\1", rule) for rule in rules}
+
+
 def documented(what: str) -> dict[str, set[str]]:
     """The stages that a table of docs/reruns.md names for each edit. what: the head of its first column."""
     text = (WORKFLOW / "docs/reruns.md").read_text(encoding="utf-8")
@@ -123,13 +132,8 @@ class Study:
         return printed
 
     def planned(self, *arguments: str) -> set[str]:
-        """The stages that a dry-run would run, without the names of batches and classifiers."""
-        output = self.run("--dry-run", *arguments)
-        if "Nothing to be done" in output:
-            return set()
-        table = output.split("Job stats:")[1].split("\ntotal")[0]
-        rules = set(re.findall(r"^(\w+) +\d+$", table, flags=re.MULTILINE)) - {"all"}
-        return {re.sub(r"^(generate|preprocess|figures|sheets)_\w+$", r"\1", rule) for rule in rules}
+        """The stages that a dry-run would run."""
+        return stages_of(self.run("--dry-run", *arguments))
 
     def images(self) -> dict[str, tuple[int, bytes]]:
         """The modification time and the bytes of each generated image."""
