@@ -199,7 +199,7 @@ def test_every_layer_of_the_embedded_classifiers_agrees(julia, tmp_path):
         prepare(tmp_path, specs[-1], 18, 1)
         weights = load_weights(WORKFLOW / f"models/classifiers/{classifier}.h5", specs[-1])
         save_model(tmp_path / f"{classifier}.h5", weights, specs[-1])
-    julia(RUN_FLUX, *models(tmp_path, specs))
+    julia.alone(RUN_FLUX, *models(tmp_path, specs))
     agree(tmp_path, specs, 18)
 
 
@@ -224,11 +224,12 @@ def small(tmp_path_factory):
     return prepare(folder, load_spec(folder / "small.yaml"), 5, 3)
 
 
-def check_parity(spec, folder, flux="flux"):
+def check_parity(spec, folder, flux):
+    """The verdicts of a parity table, written to `folder`; flux: the predictions that are held to PyTorch's."""
     torch = run_torch(spec.path.parent, spec.name, 5)
     parity.main(
         classifier=spec.name, titles=["Flux", "PyTorch"], reference=[str(torch)],
-        predictions=[str(spec.path.parent / f"{spec.name}_{flux}.h5")],
+        predictions=[str(flux)],
         table=str(folder / "parity.tsv"), figure=str(folder / "parity.png"),
         style={"colormap": "viridis", "dpi": 50},
     )  # fmt: skip
@@ -241,13 +242,13 @@ def model_of(spec):
 
 
 def test_both_engines_write_the_same_file(julia, small, tmp_path):
-    julia(RUN_FLUX, model_of(small))
-    assert check_parity(small, tmp_path)["fast kernels"] == "ok"
-    assert "fast kernels" not in check_parity(small, tmp_path, "plain")
+    julia.alone(RUN_FLUX, model_of(small))
     folder = small.path.parent
+    assert check_parity(small, tmp_path, folder / "small_flux.h5")["fast kernels"] == "ok"
+    assert "fast kernels" not in check_parity(small, tmp_path, folder / "small_plain.h5")
     assert structure(folder / "small_flux.h5") == structure(folder / "small_torch.h5")
     first = (folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes()
-    julia(RUN_FLUX, model_of(small))
+    julia.alone(RUN_FLUX, model_of(small))
     assert first == ((folder / "small_flux.h5").read_bytes(), (folder / "small.bson").read_bytes())
 
 
@@ -278,18 +279,6 @@ def test_flux_keeps_the_same_sample_of_a_large_layer(julia, tmp_path):
         assert np.abs(flux.samples["conv1"][()] - torch.samples["conv1"][()]).max() <= AGREES
 
 
-def test_the_kept_layers_are_those_of_flux_itself(julia, small, tmp_path):
-    """A fault in the fast kernels shows in their own row, and in no layer."""
-    fault = "larger(a::Floats, b::Floats) = vifelse(b > a, a, b)"
-    julia(f"@eval PromptFlux begin {fault} end\n{RUN_FLUX}", model_of(small))
-    with pytest.raises(StudyError, match="its fast kernels differ from its own layers"):
-        check_parity(small, tmp_path)
-    rows = [line.split("\t") for line in (tmp_path / "parity.tsv").read_text().splitlines()]
-    verdicts = {row[0]: row[-1] for row in rows[1:]}
-    assert verdicts["fast kernels"] == verdicts["logits"] == "FAIL"
-    assert all(verdicts[layer.name] == "ok" for layer in small.layers)
-
-
 # A fault in what runs the network: the images that it is given are changed on the way.
 CHANGED_IMAGES = """
 function filled(images, batch, count)
@@ -298,32 +287,72 @@ function filled(images, batch, count)
     return CHANGE(values)
 end
 """
+# By name: the first layer that differs, the file of julia/src whose code is replaced, and by what.
 FAULTS = {
     "unflipped kernels": (
         "conv1",
+        "layers/conv.jl",
         "take_weights!(layer::Conv, weight) ="
         '(copyto!(layer.weight, weight("weight")); copyto!(layer.bias, weight("bias")); layer)\n'
         "flipped(array::Array{<:Any,4}) = array",
     ),
     "transposed image": (
         "conv1",
+        "network.jl",
         CHANGED_IMAGES.replace("CHANGE(values)", "permutedims(values, (2, 1, 3, 4))"),
     ),
-    "double /255": ("conv1", CHANGED_IMAGES.replace("CHANGE(values)", "values ./ 255f0")),
+    "double /255": ("conv1", "network.jl", CHANGED_IMAGES.replace("CHANGE(values)", "values ./ 255f0")),
     "wrong flatten order": (
         "flatten1",
+        "layers/reshape.jl",
         "flux_layer(::Val{:flatten}, layer) = x -> reshape(permutedims(x, (3, 1, 2, 4)), :, size(x, 4))",
     ),
 }
 
 
+OF_KERNELS = ("", "fast/vectors.jl", "larger(a::Floats, b::Floats) = vifelse(b > a, a, b)")
+NONE = ("", "network.jl", "")
+
+
+@pytest.fixture(scope="module")
+def faulty(julia, small, tmp_path_factory):
+    """What Flux predicts with each fault, "of kernels" and at last with "none", in one process that mends each before the next."""
+    predictions, code = {}, []
+    for name, (_, file, fault) in {**FAULTS, "of kernels": OF_KERNELS, "none": NONE}.items():
+        folder = tmp_path_factory.mktemp("faulty")
+        for part in ("small.h5", "small_tensors.h5"):
+            shutil.copy(small.path.parent / part, folder)
+        predictions[name] = folder / "small_flux.h5"
+        code += [
+            f"@eval PromptFlux begin {fault} end",
+            f'push!(empty!(ARGS), "{folder / "small.h5"}")',
+            RUN_FLUX,
+            f'Base.include(PromptFlux, joinpath(pkgdir(PromptFlux), "src", "{file}"))',
+        ]
+    julia.alone("\n".join(code))
+    return predictions
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_parity_catches(julia, small, tmp_path, fault):
-    layer, code = FAULTS[fault]
-    julia(f"@eval PromptFlux begin {code} end\n{RUN_FLUX}", model_of(small))
-    with pytest.raises(StudyError, match=f"The first layer to differ is {layer}"):
-        check_parity(small, tmp_path)
+def test_parity_catches(faulty, small, tmp_path, fault):
+    with pytest.raises(StudyError, match=f"The first layer to differ is {FAULTS[fault][0]}"):
+        check_parity(small, tmp_path, faulty[fault])
     assert "FAIL" in (tmp_path / "parity.tsv").read_text()
+
+
+def test_what_was_mended_agrees(faulty, small, tmp_path):
+    """So that each fault was one of its own."""
+    assert set(check_parity(small, tmp_path, faulty["none"]).values()) == {"ok"}
+
+
+def test_the_kept_layers_are_those_of_flux_itself(faulty, small, tmp_path):
+    """A fault in the fast kernels shows in their own row, and in no layer."""
+    with pytest.raises(StudyError, match="its fast kernels differ from its own layers"):
+        check_parity(small, tmp_path, faulty["of kernels"])
+    rows = [line.split("\t") for line in (tmp_path / "parity.tsv").read_text().splitlines()]
+    verdicts = {row[0]: row[-1] for row in rows[1:]}
+    assert verdicts["fast kernels"] == verdicts["logits"] == "FAIL"
+    assert all(verdicts[layer.name] == "ok" for layer in small.layers)
 
 
 def test_the_way_back_to_pytorch(julia, small, tmp_path):

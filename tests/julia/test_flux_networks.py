@@ -76,7 +76,7 @@ def test_a_published_network(folder, julia, name):
     make, shape = NETWORKS[name]
     with warnings.catch_warnings(action="ignore"):
         spec = converted(folder, name, make(folder), image(2, *shape))
-    julia(RUN_FLUX, folder / f"{name}.h5")
+    julia.alone(RUN_FLUX, folder / f"{name}.h5")
     assert max(apart(folder, spec, probabilities).values()) < CLOSE
 
 
@@ -84,14 +84,14 @@ def test_a_published_network(folder, julia, name):
 def test_a_network_of_the_onnx_package(folder, julia, name):
     """All its weights are one number, and its logits can be 10^10: a last bit decides the softmax."""
     spec = converted(folder, name, *light(name)[:2])
-    julia(RUN_FLUX, folder / f"{name}.h5")
+    julia.alone(RUN_FLUX, folder / f"{name}.h5")
     assert max(apart(folder, spec, relative_logits).values()) < CLOSE
 
 
 def test_a_network_of_imagenet(folder, julia):
     spec = efficientnet_lite0(folder)
     written(folder, spec, photographs(spec))
-    julia(RUN_FLUX, folder / f"{spec.name}.h5")
+    julia.alone(RUN_FLUX, folder / f"{spec.name}.h5")
     assert max(apart(folder, spec, probabilities).values()) < CLOSE
 
 
@@ -116,7 +116,7 @@ def test_a_ready_architecture(folder, julia, name):
     write_arrays(folder, spec, taken(name, state, spec))
     del network, state
     write_images(folder, spec, images.numpy())
-    julia(RUN_FLUX, folder / f"{name}.h5")
+    julia.alone(RUN_FLUX, folder / f"{name}.h5")
     torch_file = run_torch(folder, name, 2)
     for engine in ENGINES:
         found = differences(torch_file, folder / f"{name}_{engine}.h5")

@@ -184,5 +184,5 @@ def test_flux_says_what_it_cannot_explain(julia, tmp_path):
     end
     """
     files = [tmp_path / name for name in ("planted_tensors.h5", "planted.h5", "out.h5")]
-    assert "maps are asked of a2, which is not in this batch" in julia(code, *files, expect=1)
+    assert "maps are asked of a2, which is not in this batch" in julia.alone(code, *files, expect=1)
     assert not files[-1].exists()
