@@ -1,6 +1,5 @@
 """Digests of code: what a stage computes with changes its digest, and nothing else does."""
 
-import ast
 import itertools
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import pytest
 from support.workflow import WORKFLOW
 
 from promptflux.files.digests import remember, remembered
+from promptflux.runtime import code
 from promptflux.runtime.code import Sources, julia_digest, python_digest
 from promptflux.runtime.julia_code import plain_julia
 
@@ -152,9 +152,8 @@ def test_what_another_process_has_read_is_not_read_again(digest, tmp_path, monke
     assert first.is_new
     remember(cache, first.to_know())
     read = []
-    monkeypatch.setattr(
-        ast, "parse", lambda text: read.append(text) or compile(text, "", "exec", ast.PyCF_ONLY_AST)
-    )
+    source = code._source
+    monkeypatch.setattr(code, "_source", lambda *arguments: read.append(arguments) or source(*arguments))
     for place, wanted, count in ((0, expected, 0), (1, changed, 1)):
         root, later = tmp_path / str(place), Sources(remembered(cache))
         assert python_digest(root / "script.py", [root], [root / "page.html"], later) == wanted
