@@ -370,6 +370,31 @@ def test_named_modules_that_do_not_fit_are_said(tmp_path, change, said):
     assert all(words in sentence for words in said), sentence
 
 
+def test_a_last_layer_that_was_put_into_another_module_is_taken_and_said(tmp_path, capsys):
+    """As `model.fc = nn.Sequential(nn.Dropout(), nn.Linear(...))` makes it."""
+    state = {key.replace("head.fc", "head.fc.1"): tensor for key, tensor in named_state().items()}
+    assert first_values(imported_named(tmp_path, state)) == RIGHT
+    assert "warning: head.fc.1 of c.pt is taken as dense1" in capsys.readouterr().err
+    # Several are another network, and the file that names the modules is the one to copy.
+    state |= {"head.fc.3.weight": torch.ones(3, 3), "head.fc.3.bias": torch.ones(3)}
+    torch.save(state, tmp_path / "c.pt")
+    (tmp_path / "ready.yaml").write_text(
+        yaml.safe_dump({"input": "rgb2", "labels": "names.txt", "layers": NAMED})
+    )
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    (tmp_path / "net.yaml").write_text("architecture: ready.yaml\nweights: {checkpoint: c.pt}\n")
+    with pytest.raises(StudyError) as caught:
+        imported_by(tmp_path / "net.yaml")
+    assert "in place of the one module head.fc the checkpoint has head.fc.1, head.fc.3" in str(caught.value)
+    assert f"otherwise than {tmp_path / 'ready.yaml'}; copy that file" in str(caught.value)
+    del state["block.1.weight"], state["block.1.bias"]
+    torch.save(state, tmp_path / "c.pt")
+    with pytest.raises(
+        StudyError, match=f"block.1 for residual1.conv1, .* as {tmp_path / 'ready.yaml'} calls"
+    ):
+        imported_by(tmp_path / "net.yaml")
+
+
 def test_what_is_unused_is_left_out_and_said(tmp_path, capsys):
     state = named_state(**{"aux.fc.weight": torch.ones(2, 2), "aux.bias": torch.ones(2)})
     assert first_values(imported_named(tmp_path, state, unused=["aux"])) == RIGHT
@@ -477,9 +502,9 @@ def test_a_file_of_another_kind_is_said_to_be_one(tmp_path, content, said):
 
 
 def test_a_torchscript_archive(tmp_path):
-    with zipfile.ZipFile(tmp_path / "c.pt", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as archive:  # its code is compressed
         for name in ("data.pkl", "constants.pkl"):
-            archive.writestr(f"c/{name}", b"")
+            archive.writestr(f"c/{name}", bytes(1000))
     assert "TorchScript" in refused(tmp_path)
 
 

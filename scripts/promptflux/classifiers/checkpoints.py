@@ -175,12 +175,6 @@ def _check_archive(path: str) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             inside, outside = sum(entry.file_size for entry in entries), Path(path).stat().st_size
-            # torch.save compresses nothing; what is compressed, or shares its bytes, can be of any size.
-            if inside > outside or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise StudyError(
-                    f"{path}: the archive is compressed, {outside:,} bytes for {inside:,}, which torch.save "
-                    f"never does, and is not unpacked; {SAVE_IT}."
-                )
             names = {entry.filename.rpartition("/")[2] for entry in entries}
             if "constants.pkl" in names:
                 raise StudyError(
@@ -188,6 +182,12 @@ def _check_archive(path: str) -> None:
                 )
             if "data.pkl" not in names:
                 raise StudyError(f"{path}: this is a zip archive, and no PyTorch checkpoint; {SAVE_IT}.")
+            # torch.save compresses nothing; what is compressed, or shares its bytes, can be of any size.
+            if inside > outside or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise StudyError(
+                    f"{path}: the archive is compressed, {outside:,} bytes for {inside:,}, which torch.save "
+                    f"never does, and is not unpacked; {SAVE_IT}."
+                )
             damaged = archive.testzip()
     except StudyError:
         raise
@@ -402,7 +402,7 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
     if unclear and spec.modules and not named:
         layer, names = next(iter(spec.modules.items()))
         problems.append(
-            f"{path}: the checkpoint has not the modules that {spec.files[-1]} names, such as {plain(names[0])} for {layer}."
+            f"{path}: the checkpoint has not the modules that {_layers_file(spec)} names, such as {plain(names[0])} for {layer}."
         )
     if problems or unclear:
         raise StudyError(*problems, *unclear)
@@ -483,11 +483,37 @@ def _named(
     missing = [layer for layer in wanted if layer not in found]
     if missing:
         said = [f"{start}{wanted[layer][0]} for {layer}" for layer in missing]
+        if (own := _own_end(modules, wanted, missing, start)) is not None:
+            if len(own) > 1:
+                raise StudyError(
+                    f"{path}: in place of the one module {start}{wanted[missing[0]][0]} the checkpoint has {listed(own)}, as its "
+                    f"network ends otherwise than {_layers_file(spec)}; copy that file, write the last layers of your network "
+                    f"there, each with its module, and name it in {spec.path}, such as `architecture: own.yaml`."
+                )
+            note(
+                f"warning: {own[0]} of {Path(path).name} is taken as {missing[0]}; if another layer than a dropout stands "
+                f"beside it in {start}{wanted[missing[0]][0]}, write it into a copy of {_layers_file(spec)}"
+            )
+            return {**found, missing[0]: own[0]}, start
         raise StudyError(
-            f"{path}: the checkpoint has no module {listed(said, 4)}, as {spec.files[-1]} calls them; "
+            f"{path}: the checkpoint has no module {listed(said, 4)}, as {_layers_file(spec)} calls them; "
             f"it has {listed([name for name in modules if name not in found.values()])}. Is it of another network?"
         )
     return found, start
+
+
+def _own_end(
+    modules: Mapping[str, Module], wanted: Mapping[str, tuple[str, ...]], missing: Sequence[str], start: str
+) -> list[str] | None:
+    """The modules in place of the network's last, such as `fc.1` for `fc`, which a training further put there; else None."""
+    if list(missing) != [*wanted][-1:]:
+        return None
+    return [module for module in modules if module.startswith(f"{start}{wanted[missing[0]][0]}.")] or None
+
+
+def _layers_file(spec: Spec) -> Path:
+    """The file whose layers name the modules."""
+    return spec.architecture or spec.path
 
 
 def _without_points(name: str) -> str:
@@ -549,7 +575,7 @@ def _left(
     """The sentence for layers without a module, and modules without a layer."""
     if named and not layers:
         return (
-            f"{path}: the checkpoint also holds {listed(modules)}, for which {spec.files[-1]} has no layer; is it of "
+            f"{path}: the checkpoint also holds {listed(modules)}, for which {_layers_file(spec)} has no layer; is it of "
             f"another network? What is to be left out is named in weights, such as `unused: [{_key(modules[0])}]`."
         )
     wanted = listed([f"{layer.name} ({_shapes(layer.parameters)})" for layer in layers])
