@@ -11,10 +11,12 @@ import torch
 import yaml
 from convert import main as convert
 from import_weights import main as import_weights
+from support.bson import bson, chain, dense, function, made, named, numbers, several
 from support.workflow import WORKFLOW
 
 from promptflux.classifiers.importers.bson import read_bson
 from promptflux.classifiers.importers.entries import spec_layers
+from promptflux.classifiers.importers.flux_file import flux_network
 from promptflux.classifiers.importers.flux_model import model_of
 from promptflux.classifiers.importers.jld2 import read_jld2
 from promptflux.classifiers.importers.julia_values import JuliaType, Struct
@@ -424,3 +426,89 @@ def test_fields_that_other_files_have_in_another_place_or_not_at_all():
 def test_a_normalization_that_no_layer_is_is_told(layer, said):
     with pytest.raises(StudyError, match=re.escape(f"model[1] {said}")):
         model_of({"model": Struct(JuliaType("Flux.Chain"), ((layer,),))}, "a.bson")
+
+
+# What people save, with functions of their own -------------------------------------------------------
+
+
+def written(folder, **content):
+    file = folder / "model.bson"
+    file.write_bytes(bson(content))
+    return file
+
+
+def own(kind):
+    """A dense layer with an activation of the user's own, before one without."""
+    return chain(made("Flux.Dense", numbers(np.eye(3)), False, made(kind)), dense(np.eye(3)))
+
+
+def test_an_activation_of_ones_own_is_named_and_said_instead(tmp_path):
+    for kind, what in (("Main.#16#18", "an anonymous function"), ("Main.#bent", "the function bent of Main")):
+        with pytest.raises(
+            StudyError, match=re.escape(f"model[1].σ is {what}, which is not run; if it does what `relu`")
+        ):
+            flux_network(written(tmp_path, model=own(kind)))
+    for said, wanted in (
+        ("leaky_relu 0.2", [{"leaky_relu": {"slope": 0.2}}]),
+        ("relu", ["relu"]),
+        ("identity", []),
+        ("softplus elu 0.5", ["softplus", {"elu": {"alpha": 0.5}}]),
+    ):
+        _, *between, _ = flux_network(tmp_path / "model.bson", instead={"model[1].σ": said}).spec_layers()
+        assert between == wanted
+    for said in ("leaky_relu x", "0.2", "relu 0.2", ""):
+        with pytest.raises(StudyError, match="cannot stand in the place of a function"):
+            flux_network(tmp_path / "model.bson", instead={"model[1].σ": said})
+
+
+def test_the_slope_of_a_leaky_relu_is_asked_for(tmp_path):
+    calls = JuliaType("Main.#1#2", calls=("leakyrelu",))
+    content = {"model": Struct(JuliaType("Flux.Chain"), ((Struct(calls),),))}
+    assert model_of(content, "model.bson").unknown == [
+        ("model[1]", "an anonymous function that calls leakyrelu", "leaky_relu 0.01")
+    ]
+    calls = JuliaType("Main.#1#2", calls=("mean", "dropdims"))
+    content = {"model": Struct(JuliaType("Flux.Chain"), ((Struct(calls),),))}
+    assert model_of(content, "model.bson").unknown[0][2] == "globalmeanpool flatten"
+
+
+def test_a_model_is_found_beside_its_optimizer_and_in_dictionaries(tmp_path):
+    layers = {"tag": "symbol", "name": "layers"}
+    optimizer = {
+        "tag": "struct",
+        "type": named("Core.NamedTuple", several(layers), named("Core.Tuple")),
+        "data": [several(made("Optimisers.Leaf", 1))],
+    }
+    model = chain(dense(np.eye(3)))
+    texts = {"tag": "array", "type": named("Core.String"), "size": [2], "data": ["loss", "model"]}
+    values = {"tag": "array", "type": named("Core.Any"), "size": [2], "data": [0.1, model]}
+    for content in (
+        {"model": model, "opt": optimizer, "epoch": 3},
+        {"state": {"model": model, "opt": optimizer}},
+        {"both": several(model, optimizer)},
+        {"checkpoint": made("Main.Base.Dict", texts, values)},
+    ):
+        assert [entry.kind for entry in flux_network(written(tmp_path, **content)).layers] == ["dense"]
+
+
+def test_vectors_are_joined_by_vcat_and_maps_are_not(tmp_path):
+    parts = [
+        [made("Flux.GlobalMeanPool"), function("Flux.flatten")],
+        [made("Flux.GlobalMaxPool"), function("Flux.flatten")],
+    ]
+    join = made("Flux.Parallel", function("Main.Base.vcat"), several(*(chain(*part) for part in parts)))
+    flux_network(written(tmp_path, model=chain(join, dense(np.eye(5, 6))))).check((3, 4, 4))
+    join = made("Flux.Parallel", function("Main.Base.vcat"), several(*(part[0] for part in parts)))
+    with pytest.raises(StudyError, match="joins maps by vcat"):
+        flux_network(written(tmp_path, model=chain(join, function("Flux.flatten")))).check((3, 4, 4))
+
+
+def test_dots_join_as_the_operators_do(tmp_path):
+    for operator, kind in (("+", "residual"), ("*", "scale")):
+        dots = {
+            "tag": "struct",
+            "type": named("Base.Broadcast.BroadcastFunction", named(f"Base.#{operator}")),
+            "data": [],
+        }
+        skip = made("Flux.SkipConnection", dense(np.eye(3)), dots)
+        assert [entry.kind for entry in flux_network(written(tmp_path, model=chain(skip))).layers] == [kind]

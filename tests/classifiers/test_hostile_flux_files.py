@@ -62,7 +62,7 @@ def doubled(levels):
         ({"model": chain(made("Main.Flux.Dense.Evil"))}, "model[1] is a Flux.Dense.Evil"),
         ({"model": chain(made("CUDA.CuArray", 1))}, "save `cpu(model)`"),
         ({"model": chain(dense(np.eye(3), False, "NNlib.celu"))}, "model[1] has the activation celu, which no layer of a spec is."),
-        ({"model": chain(dense(np.eye(3), False, "Main.relu"))}, "model[1] has the activation relu, which no"),
+        ({"a": {"model": chain(EYE)}, "b": [1.0, chain(EYE)]}, "this holds 2 models of Flux, a.model, b[2]"),
         ({"model": chain(made("Flux.Dense", made("CUDA.CuArray"), False, function("NNlib.relu")))}, "model[1] has a CUDA.CuArray in place of an array of numbers; save `cpu(model)`"),
         ({"model": chain(made("Flux.Dense", numbers(np.eye(3)), False))}, "model[1] is a Dense of 2 fields, which none of Flux 0.12 to 0.16 is."),
         ({"model": chain(conv(function("NNlib.relu"), KERNEL, False, several(1, 1), several(0, 0, 0, "x"), several(1, 1), 1))}, "model[1] is not of images: its padding is no pair of numbers."),
@@ -95,6 +95,14 @@ def test_millions_of_values_are_not_read(tmp_path):
     content = bson({"a": []})
     content = content[:11] + b"\x0a\0" * 1_100_000 + content[-2:]
     assert "it holds more than 1,000,000 values" in sentence(tmp_path, content)
+
+
+def test_lists_of_one_list_are_searched_once(tmp_path):
+    refs = [[1.0]]
+    for number in range(1, 5):
+        refs.append([{"tag": "backref", "ref": number}] * 2000)
+    told = sentence(tmp_path, {"many": {"tag": "backref", "ref": 5}, "_backrefs": refs})
+    assert "only many (list)" in told
 
 
 def test_names_reach_a_message_escaped(tmp_path):

@@ -234,6 +234,11 @@ class _Values:
             if len(names) != len(values):
                 raise Misfit("a named tuple in it has other names than values")
             return Named(zip(names, values, strict=True))
+        if kind.own_name == "Dict" and isinstance(data, list) and len(data) == 2:
+            keys = self.of(data[0], depth)
+            if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
+                parts = self.of(data[1], depth)
+                return dict(zip(keys, parts, strict=False)) if isinstance(parts, list) else Struct(kind)
         if kind.own_name in ("Dict", "IdDict", "TypeName", "Method", "CodeInfo"):
             return Struct(kind)  # an optimizer's, or code, of which nothing is needed
         return Struct(kind, tuple(self.items(data, depth)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from promptflux.classifiers.importers.flux_model import (
     FluxModel,
     joined,
     model_of,
+    number_of,
 )
 from promptflux.classifiers.importers.jld2 import is_jld2, read_jld2
 from promptflux.classifiers.importers.julia_values import Misfit
@@ -94,13 +96,20 @@ def flux_network(path: str | Path, axes: str = WHCN, instead: Mapping[str, str] 
             problems.append(f"{where}: {plain(place)} is no function of the user's own; {known}.")
         if place.endswith(JOIN):
             join, *after = layer.split() or [""]
-            if join not in JOINS or len(after) > 1 or not set(after) <= set(ACTIVATIONS):
+            follows = said_layers(after)
+            if (
+                join not in JOINS
+                or follows is None
+                or len(follows) > 1
+                or not {entry.kind for entry in follows} <= set(ACTIVATIONS)
+            ):
                 problems.append(
                     f"{plain(layer)} does not join branches; {', '.join(JOINS)} do, and an activation may follow: `sum relu`."
                 )
-        elif layer not in INSTEAD:
+        elif not said_layers(layer.split()):
             problems.append(
-                f"{plain(layer)} cannot stand in the place of a function; {', '.join(INSTEAD)} can."
+                f"{plain(layer)} cannot stand in the place of a function; {', '.join(INSTEAD)} can, one after the other, "
+                f"and `leaky_relu 0.2`."
             )
     if problems:
         raise StudyError(*problems)
@@ -185,11 +194,36 @@ def _replaced(entries: Iterable[Entry], instead: Mapping[str, str]) -> list[Entr
         entry.branches = [_replaced(branch, instead) for branch in entry.branches]
         if entry.kind == BLOCK:
             join, *after = instead[entry.said + JOIN].split()
-            found += joined(entry.branches, join, "".join(after), entry.said)
+            [*follows] = said_layers(after) or []
+            activation = next(
+                ({part.kind: part.settings} if part.settings else part.kind for part in follows), ""
+            )
+            found += joined(entry.branches, join, activation, entry.said)
         elif entry.kind != UNKNOWN:
             found.append(entry)
-        elif (kind := instead[entry.said]) != "identity":
-            found.append(Entry(kind, said=entry.said))
+        else:
+            parts = said_layers(instead[entry.said].split()) or []
+            found += [
+                Entry(part.kind, part.settings, said=entry.said) for part in parts if part.kind != "identity"
+            ]
+    return found
+
+
+def said_layers(words: Sequence[str]) -> list[Entry] | None:
+    """The layers that the words of an `instead` name, `globalmeanpool flatten` or `leaky_relu 0.2`; None if a word is none."""
+    found: list[Entry] = []
+    for word in words:
+        if word in INSTEAD:
+            found.append(Entry(word))
+        elif (
+            found
+            and not found[-1].settings
+            and number_of(found[-1].kind)
+            and re.fullmatch(r"-?\d{1,9}(\.\d{1,9})?", word)
+        ):
+            found[-1].settings[number_of(found[-1].kind)] = float(word)
+        else:
+            return None
     return found
 
 
@@ -385,7 +419,7 @@ def check_dims(
         if dims == 1
         else f"{where}: {entry.said} is for maps, and {layers[id(entry)].name} gets a vector."
         for entry, dims, what in of_dims
-        if id(entry) in layers and len(layers[id(entry)].in_shape) != dims
+        if id(entry) in layers and len(layers[id(entry)].shape) != dims
     ]
     if problems:
         raise StudyError(*problems)

@@ -19,6 +19,7 @@ from promptflux.classifiers.kinds import KINDS
 from promptflux.errors import StudyError, plain
 
 MOST_LAYERS = 10_000
+DEEPEST_MODEL = 3  # dictionaries and tuples around a model
 UNKNOWN, BLOCK = "", "block"
 JOIN = ".connection"  # the place of a block's joining function, behind that of the block
 
@@ -92,6 +93,8 @@ ACTIVATIONS = {
     "hardsigmoid": "hardsigmoid",
     "hardswish": "hardswish",
     "mish": "mish",
+    "selu": "selu",
+    "softplus": "softplus",
     "identity": "identity",
 }
 TANH_GELU = ("gelu", "gelu_tanh")  # NNlib's gelu is the approximation by tanh
@@ -131,7 +134,7 @@ def model_of(content: Mapping[str, object], where: str, axes: str = WHCN) -> Flu
     (height, width, channels, N), as Julia's image libraries have them. Raises StudyError with a sentence for each layer
     that is not one of Flux's, or that no layer of a spec computes.
     """
-    models = {name: value for name, value in content.items() if _is_chain(value) or _is_state(value)}
+    models = _models(content)
     if not models:
         held = ", ".join(f"{plain(name)[:40]} ({_said(value)})" for name, value in list(content.items())[:8])
         raise StudyError(
@@ -144,6 +147,42 @@ def model_of(content: Mapping[str, object], where: str, axes: str = WHCN) -> Flu
         )
     [(name, value)] = models.items()
     return _Reading(where, axes).read(plain(name), value)
+
+
+def _models(content: Mapping[str, object]) -> dict[str, object]:
+    """The models among values and in the dictionaries and tuples of them, by the names that lead to them.
+
+    An optimizer's state, which has the form of a model's, is none.
+    """
+    found: dict[str, object] = {}
+    seen: set[int] = set()
+    waiting = [(name, value, 0) for name, value in content.items()]
+    while waiting:
+        name, value, depth = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if _is_chain(value) or _is_state(value):
+            if not _is_of_optimizer(value):
+                found[name] = value
+        elif depth < DEEPEST_MODEL and isinstance(value, dict):
+            waiting += [(f"{name}.{key}", part, depth + 1) for key, part in value.items()]
+        elif depth < DEEPEST_MODEL and isinstance(value, (tuple, list)):
+            waiting += [(f"{name}[{number}]", part, depth + 1) for number, part in enumerate(value, start=1)]
+    return dict(sorted(found.items()))
+
+
+def _is_of_optimizer(value: object) -> bool:
+    """Whether a tree is what `Flux.setup` makes of a model: it has a `Leaf` for each array of weights."""
+    waiting, seen = [value], set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Struct):
+            return part.type.own_name == "Leaf"
+        if isinstance(part, (tuple, list, dict)) and id(part) not in seen:
+            seen.add(id(part))
+            waiting += part.values() if isinstance(part, dict) else part
+    return False
 
 
 def _is_chain(value: object) -> bool:
@@ -279,15 +318,7 @@ class _Reading:
     def function(self, value: Struct, place: str) -> list[Entry]:
         name = self.name_of(value)
         if name is None:
-            kind = value.type
-            called = f" that calls {', '.join(map(plain, kind.calls))}" if kind.calls else ""
-            written = f", written in {plain(kind.written)}" if kind.written else ""
-            own = (
-                "an anonymous function"
-                if kind.is_anonymous
-                else f"the function {plain(kind.own_name[1:])[:60]} of {plain(kind.module or 'Main')[:60]}"
-            )
-            return self.unknown(place, f"{own}{called}{written}", _instead(kind))
+            return self.unknown(place, _own_function(value.type), _instead(value.type))
         if name == "identity":
             return []
         if name == "flatten":
@@ -331,6 +362,16 @@ class _Reading:
         if function == ():  # a state does not say
             settings["activation"] = UNKNOWN
             return [entry]
+        kind_of_function = function.type if isinstance(function, Struct) else function
+        if (
+            isinstance(kind_of_function, JuliaType)
+            and kind_of_function.is_function
+            and not self.name_of(function)
+        ):
+            own = self.unknown(
+                f"{place}.σ", _own_function(kind_of_function), _instead(kind_of_function, "relu")
+            )
+            return [entry, *own]
         name, more = self.activation(function)
         if not more:
             settings |= {} if name == "identity" else {"activation": name}
@@ -414,6 +455,9 @@ class _Reading:
         return layers
 
     def block(self, branches: list[list[Entry]], connection: object, place: str) -> list[Entry]:
+        kind = connection.type if isinstance(connection, Struct) else connection
+        if isinstance(kind, JuliaType) and kind.name.endswith("BroadcastFunction"):  # .+
+            connection = self.inside(connection if isinstance(connection, Struct) else Struct(kind), 0)
         join = JOINS.get(self.name_of(connection) or "")
         if join == "scale" and (len(branches) != 2 or all(branches)):
             join = None
@@ -617,23 +661,48 @@ def _function_said(value: object) -> str:
     return plain(kind.own_name.removeprefix("#"))[:60]
 
 
-def _instead(kind: JuliaType) -> str:
-    """The layer that may stand in the place of a function of the user's, by the names in its code."""
+def _own_function(kind: JuliaType) -> str:
+    """What a function of the user's is, for a message."""
+    called = f" that calls {', '.join(map(plain, kind.calls))}" if kind.calls else ""
+    written = f", written in {plain(kind.written)}" if kind.written else ""
+    own = (
+        "an anonymous function"
+        if kind.is_anonymous
+        else f"the function {plain(kind.own_name[1:])[:60]} of {plain(kind.module or 'Main')[:60]}"
+    )
+    return f"{own}{called}{written}"
+
+
+def _instead(kind: JuliaType, default: str = "") -> str:
+    """The layers that may stand in the place of a function of the user's, by the names in its code."""
     calls = set(kind.calls) | {kind.own_name.strip("#0123456789")}
+    if "mean" in calls:
+        return "globalmeanpool flatten" if calls & FLATTENING else "globalmeanpool"
     if calls & FLATTENING:
         return "flatten"
     known = [ACTIVATIONS[name] for name in ACTIVATIONS if name in calls and ACTIVATIONS[name] != "identity"]
     if known:
-        return known[0]
-    if "softmax" in calls:
-        return "softmax"
-    return "globalmeanpool" if "mean" in calls else ""
+        return with_number(known[0])
+    return "softmax" if "softmax" in calls else default
 
 
-def joined(branches: list[list[Entry]], join: str, activation: str, place: str) -> list[Entry]:
+def number_of(kind: str) -> str:
+    """The one setting of an activation that is a number, "" if it has none."""
+    settings = [key for key, schema in KINDS[kind].schema.items() if schema.get("type") == "number"]
+    return settings[0] if len(settings) == 1 else ""
+
+
+def with_number(kind: str) -> str:
+    """An activation as `instead` has it, with the number that it has if none is said."""
+    return f"{kind} {KINDS[kind].defaults[number_of(kind)]:g}" if number_of(kind) else kind
+
+
+def joined(
+    branches: list[list[Entry]], join: str, activation: str | Mapping[str, Any], place: str
+) -> list[Entry]:
     """Branches that are joined by `concat`, `sum` or `scale`, and an activation of that, if there is one.
 
-    Raises StudyError if a `scale` has not one branch, beside what comes in.
+    activation: as in a spec, "" for none. Raises StudyError if a `scale` has not one branch, beside what comes in.
     """
     settings = {"activation": activation} if activation else {}
     if join == "scale":
