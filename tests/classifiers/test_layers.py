@@ -22,6 +22,8 @@ FUNCTIONS = {
     "gelu": F.gelu,
     "silu": F.silu,
     "mish": F.mish,
+    "selu": F.selu,
+    "softplus": F.softplus,
     "sigmoid": torch.sigmoid,
     "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,

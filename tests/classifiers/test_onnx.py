@@ -236,6 +236,65 @@ PATTERNS = {
         [node("Split", ["c", "halves"], ["h0", "h1"], axis=1), node("Concat", ["h1", "h0"], ["y"], axis=1)],
         ["conv", "channels", "channels", "parallel"],
     ),
+    "every second pixel, and channels of zeros, as a shortcut of ResNets for CIFAR": (
+        [node("Slice", ["c", "twice0", "ends", "i23", "twice2"], ["s"]), node("Pad", ["s", "channels_more"], ["y"])],
+        ["conv", "maxpool", "conv"],
+    ),
+    "every second row, then every second column": (
+        [node("Slice", ["c", "i0", "i_end", "i2", "i2"], ["s"]), node("Slice", ["s", "i0", "i_end", "i3", "i2"], ["y"])],
+        ["conv", "maxpool"],
+    ),
+    "a gate that is laid over the maps": (
+        [node("GlobalAveragePool", ["c"], ["g"]), node("Sigmoid", ["g"], ["s"]), node("Shape", ["c"], ["sides"]),
+         node("Expand", ["s", "sides"], ["e"]), node("Mul", ["c", "e"], ["y"])],
+        ["conv", "globalmeanpool", "sigmoid", "scale"],
+    ),
+    "a gray image as three channels": (
+        [node("Slice", ["x", "i0", "i1", "i1"], ["g"]), node("Expand", ["g", "three_channels"], ["e"]), node("Conv", ["e", "w"], ["y"])],
+        ["channels", "parallel", "conv"],
+    ),
+    "a gray image as three channels, of the newer exporter": (
+        [node("Slice", ["x", "i0", "i1", "i1"], ["g"]), node("Tile", ["g", "three_channels"], ["e"]), node("Conv", ["e", "w"], ["y"])],
+        ["channels", "parallel", "conv"],
+    ),
+    "blue before red": ([node("Gather", ["x", "backwards"], ["g"], axis=1), node("Conv", ["g", "w"], ["y"])], ["channels"] * 3 + ["parallel", "conv"]),
+    "channels backwards": ([node("Slice", ["x", "minus", "least", "i1", "minus"], ["g"]), node("Conv", ["g", "w"], ["y"])], ["channels"] * 3 + ["parallel", "conv"]),
+    "the mean of rows, then of columns": (
+        [node("ReduceMean", ["c"], ["r"], axes=[3], keepdims=0), node("ReduceMean", ["r"], ["y"], axes=[2], keepdims=0)],
+        ["conv", "globalmeanpool", "flatten"],
+    ),
+    "the maximum of columns, then of rows, whose axes stay": (
+        [node("ReduceMax", ["c"], ["r"], axes=[2]), node("ReduceMax", ["r"], ["y"], axes=[3])], ["conv", "globalmaxpool"],
+    ),
+    "the mean of pixels in a row": (
+        [node("Reshape", ["c", "pixels"], ["f"]), node("ReduceMean", ["f"], ["y"], axes=[-1], keepdims=0)],
+        ["conv", "globalmeanpool", "flatten"],
+    ),
+    "the sum of each map": ([node("ReduceSum", ["c", "i23"], ["y"], keepdims=0)], ["conv", "globalmeanpool", "affine", "flatten"]),
+    "the one pixel of each map": (
+        [node("GlobalAveragePool", ["c"], ["g"]), node("Gather", ["g", "c0"], ["a"], axis=2), node("Gather", ["a", "c0"], ["y"], axis=2)],
+        ["conv", "globalmeanpool", "flatten"],
+    ),
+    "the larger of values and a number": ([node("Max", ["zero", "c"], ["y"])], ["conv+relu"]),
+    "the smaller of values and a number": ([node("Min", ["c", "half"], ["y"])], ["conv", "affine+relu", "affine"]),
+    "softplus, which large values pass": (
+        [node("Mul", ["c", "three"], ["t"]), node("Greater", ["t", "twenty"], ["large"]), node("Softplus", ["t"], ["s"]),
+         node("Div", ["s", "three"], ["third"]), node("Where", ["large", "c", "third"], ["y"])],
+        ["conv", "affine+softplus", "affine"],
+    ),
+    "local response normalization of PyTorch": (
+        [node("Mul", ["c", "c"], ["s"]), node("Reshape", ["s", "depth"], ["r"]), node("Pad", ["r", "depth_more"], ["p"]),
+         node("AveragePool", ["p"], ["a"], kernel_shape=[3, 1, 1], count_include_pad=1), node("Squeeze", ["a", "i1"], ["near"]),
+         node("Mul", ["near", "three"], ["m"]), node("Add", ["m", "half"], ["sum"]), node("Pow", ["sum", "root_half"], ["power"]), node("Div", ["c", "power"], ["y"])],
+        ["conv", "lrn"],
+    ),
+    "the lowest number around a dilated maximum, as timm pads one": (
+        [node("Pad", ["c", "pads", "lowest"], ["p"]), node("MaxPool", ["p"], ["y"], kernel_shape=[2, 2], dilations=[2, 2])], ["conv", "maxpool"],
+    ),
+    "zeros around a maximum": ([node("Pad", ["c", "pads"], ["p"]), node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3], strides=[2, 2])], ["conv", "pad", "maxpool"]),
+    "zeros around a mean, of which some count": (
+        [node("Pad", ["c", "pads"], ["p"]), node("AveragePool", ["p"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])], ["conv", "pad", "meanpool"],
+    ),
     "an end in logarithms": (
         [node("GlobalAveragePool", ["c"], ["g"]), node("Flatten", ["g"], ["f"]), node("Softmax", ["f"], ["y"])],
         ["conv", "globalmeanpool", "flatten", "softmax"],
@@ -244,6 +303,10 @@ PATTERNS = {
 MORE = {
     "pads": np.int64([0, 0, 1, 0, 0, 0, 1, 2]), "w2": rand(2, 4, 3, 3), "i0": np.int64([0]), "i1": np.int64([1]),
     **{f"c{c}": np.int64(c) for c in range(3)}, **{f"a{c}": np.float32(c - 0.5) for c in range(3)}, "halves": np.int64([1, 3]),
+    "i2": np.int64([2]), "i3": np.int64([3]), "i23": np.int64([2, 3]), "i_end": np.int64([2**62]), "least": np.int64([-(2**62)]),
+    "twice0": np.int64([0, 0]), "twice2": np.int64([2, 2]), "ends": np.int64([2**62, 2**62]), "channels_more": np.int64([0, 1, 0, 0, 0, 2, 0, 0]),
+    "three_channels": np.int64([1, 3, 1, 1]), "backwards": np.int64([2, 1, 0]), "pixels": np.int64([0, 4, -1]),
+    "twenty": np.float32(20), "lowest": np.float32(-np.inf), "depth": np.int64([0, 1, 4, 14, 10]), "depth_more": np.int64([0, 0, 1, 0, 0, 0, 0, 1, 0, 0]),
     "minus": np.int64([-1]), "d": rand(4 * 14 * 10, 6), "b": rand(6), "flat": np.int64([0, -1]), "points": rand(4, 5),
 }  # fmt: skip
 
@@ -376,6 +439,16 @@ def test_all_that_cannot_be_is_said_at_once(tmp_path):
     assert "are carried over are Add, AveragePool" in message and message.count("\n") == 2
 
 
+def test_many_nodes_of_one_kind_are_one_sentence(tmp_path):
+    """As of a quantized network, in which every second node is of that kind."""
+    nodes = [node("DequantizeLinear", ["w", "one"], [f"d{i}"], name=f"node {i}") for i in range(90)]
+    nodes += [node("Conv", ["x", "d0"], ["c"]), node("Sum", ["c", *(f"d{i}" for i in range(90))], ["y"])]
+    weights = {"w": np.ones((3, 3, 1, 1), np.int8), "one": np.float32(1)}
+    quantized, _ = refused(saved(tmp_path, nodes, weights, (1, *SHAPE))).split("\n")
+    assert "'node 0' (DequantizeLinear), 'node 1' (DequantizeLinear), " in quantized
+    assert "and 84 more such nodes cannot be carried over: the network is quantized" in quantized
+
+
 REFUSED = {
     "a network that does not join in one place": (
         [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["a", "w2"], ["b"]), node("Add", ["a", "b"], ["s"]),
@@ -394,7 +467,17 @@ REFUSED = {
     "a pad of copies": ([node("Pad", ["x", "pads"], ["p"], mode="reflect"), node("Conv", ["p", "w1"], ["y"])], ["'reflect'"]),
     "a pad of ones": ([node("Pad", ["x", "pads", "one"], ["y"])], ["it puts 1 around maps"]),
     "a normalization of an even number of channels": ([node("LRN", ["x"], ["y"], size=4)], ["its size is 4"]),
-    "a maximum of zeros around": ([node("Pad", ["x", "pads"], ["p"]), node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3])], ["of values and of zeros"]),
+    "a part of each map": ([node("Slice", ["x", "two", "four", "two"], ["y"])], ["it takes 2 to 3 of axis 2"]),
+    "the larger of values": ([node("Max", ["x", "x"], ["y"])], ["it compares values with values"]),
+    "a mean of rows alone": ([node("ReduceMean", ["x"], ["m"], axes=[3]), node("Relu", ["m"], ["y"])], ["(ReduceMean)", "together with what reduces the other"]),
+    "rows of means and columns of maxima": (
+        [node("ReduceMean", ["x"], ["m"], axes=[3]), node("ReduceMax", ["m"], ["y"], axes=[2])], ["(ReduceMax)", "it reduces the axes [2]"],
+    ),
+    "one number laid over maps that it is no gate of": (
+        [node("GlobalAveragePool", ["x"], ["p"]), node("Expand", ["p", "sides"], ["e"]), node("Relu", ["e"], ["y"])], ["(Expand)", "alone"],
+    ),
+    "a choice between values": ([node("Greater", ["x", "one"], ["large"]), node("Neg", ["x"], ["n"]), node("Where", ["large", "x", "n"], ["y"])], ["(Where)", "of a softplus alone"]),
+    "a comparison": ([node("Greater", ["x", "one"], ["y"])], ["(Greater)", "in a softplus alone"]),
     "a quantized network": ([node("QuantizeLinear", ["x", "one"], ["q"]), node("DequantizeLinear", ["q", "one"], ["y"])], ["quantized"]),
     "another domain": ([node("FusedConv", ["x", "w1"], ["y"], domain="com.microsoft")], ["an operator of 'com.microsoft'"]),
     "batch normalization in training": (
@@ -414,7 +497,7 @@ def test_what_cannot_be_carried_over_is_said(tmp_path, name):
     weights = {
         "w1": rand(3, 3, 1, 1), "w2": rand(3, 3, 1, 1), "w3": rand(4, 3, 3), "map": rand(16, 12), "one": np.float32(1),
         "pads": np.int64([0, 0, 1, 1, 0, 0, 1, 1]), "g": np.ones(3, np.float32), "shape": np.int64([1, 9, 64]),
-        "huge": np.int64([100_000, 100_000]), "one4": np.ones((1, 1, 1, 1), np.float32), "huge4": np.int64([1, 1, 90_000, 90_000]),
+        "two": np.int64([2]), "four": np.int64([4]), "sides": np.int64([1, 3, 16, 12]), "huge": np.int64([100_000, 100_000]), "one4": np.ones((1, 1, 1, 1), np.float32), "huge4": np.int64([1, 1, 90_000, 90_000]),
     }  # fmt: skip
     model = model_of(nodes, weights, (1, *SHAPE))
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))

@@ -31,6 +31,8 @@ CASES = [
     ("sigmoid", "Sigmoid", {}, []),
     ("tanh", "Tanh", {}, []),
     ("mish", "Mish", {}, []),
+    ("selu", "Selu", {}, []),
+    ("softplus", "Softplus", {}, []),
     ("hardswish", "HardSwish", {}, []),
     ({"hardsigmoid": {"alpha": 0.2}}, "HardSigmoid", {}, []),
     ("hardsigmoid", "HardSigmoid", {"alpha": 1 / 6}, []),

@@ -95,6 +95,16 @@ def test_a_mistake_in_it_is_a_sentence(net, tmp_path, changes, said):
         assert words in str(caught.value)
 
 
+def test_an_output_may_be_a_number(net, tmp_path):
+    """As PyTorch's older exporter names those that it is given no name for."""
+    model = onnx.load(net)
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "20"
+    onnx.save(model, net)
+    assert load_spec(spec_with(tmp_path, output=20)).weights["output"] == "20"
+    with pytest.raises(StudyError, match="there is no output '21'; its outputs are 20"):
+        load_spec(spec_with(tmp_path, output=21))
+
+
 def test_an_output_without_a_model_is_said(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(

@@ -235,7 +235,7 @@ def random_layer(choose: random.Random) -> dict | str:
 
 
 RARE_ACTIVATIONS = [
-    "relu6", "silu", "mish", "hardswish", "hardsigmoid", "elu",
+    "relu6", "silu", "mish", "hardswish", "hardsigmoid", "elu", "selu", "softplus",
     {"gelu": {"approximate": "tanh"}}, {"leaky_relu": {"slope": 0.3}}, {"elu": {"alpha": 0.5}},
     {"hardsigmoid": {"alpha": 0.2}}, {"hardsigmoid": {"alpha": 0.3, "beta": 0.4}},
 ]  # fmt: skip

@@ -9,6 +9,8 @@ activation(::Val{:relu}, settings) = relu
 activation(::Val{:relu6}, settings) = relu6
 activation(::Val{:silu}, settings) = swish
 activation(::Val{:mish}, settings) = mish
+activation(::Val{:selu}, settings) = selu
+activation(::Val{:softplus}, settings) = softplus
 activation(::Val{:sigmoid}, settings) = sigmoid
 activation(::Val{:hardswish}, settings) = hardswish
 activation(::Val{:tanh}, settings) = tanh
@@ -62,7 +64,7 @@ Base.show(io::IO, layer::Elementwise) = print(io, "Elementwise(", layer.σ, ")")
 
 const ELEMENTWISE = Union{
     Val{:relu},Val{:relu6},Val{:silu},Val{:mish},Val{:sigmoid},Val{:hardswish},Val{:tanh},Val{:identity},
-    Val{:leaky_relu},Val{:elu},Val{:gelu},Val{:hardsigmoid},
+    Val{:leaky_relu},Val{:elu},Val{:selu},Val{:softplus},Val{:gelu},Val{:hardsigmoid},
 }
 
 flux_layer(kind::ELEMENTWISE, layer) = Elementwise(activation(kind, layer.settings))

@@ -163,6 +163,8 @@ def _with_model(path: Path, value: Mapping) -> tuple[Mapping, Path | None, tuple
             f"{plain(path)}: model and {' and '.join(twice)} are both given; a model has its layers and its weights."
         )
     source = {key: value[key] for key in ("model", *own) if key in value}
+    if type(source.get("output")) is int:  # as PyTorch names what has no name
+        source["output"] = str(source["output"])
     filled = {**value, "layers": ["relu"], "weights": source}
     if found := _problems({**filled, "weights": {}}, plain(path)):
         raise StudyError(*found)

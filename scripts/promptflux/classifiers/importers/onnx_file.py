@@ -20,8 +20,8 @@ MOST_BYTES = 2**31 - 1  # of a message, by protobuf's own limit
 MOST_NODES = 20_000
 OTHERS = {
     b"version https://git-lfs": "a Git LFS pointer in place of the file; fetch it with `git lfs pull`",
-    b"PK\x03\x04": "a zip archive, such as a PyTorch checkpoint or a model package",
-    b"\x89HDF": "an HDF5 file, such as Keras writes; convert it with tf2onnx",
+    b"PK\x03\x04": "a zip archive, such as a PyTorch checkpoint (which goes with layers: weights: {checkpoint: ...}) or a model of Keras",
+    b"\x89HDF": "an HDF5 file, such as Keras wrote (which exports it as ONNX)",
     b"<": "a web page or XML",
     b"{": "JSON or YAML",
 }

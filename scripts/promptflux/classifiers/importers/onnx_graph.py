@@ -38,6 +38,9 @@ FOLDED = frozenset(
     "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Shape Sigmoid Size Slice Split Sqrt Squeeze Sub Sum Tanh "
     "Tile Transpose Unsqueeze Where".split()
 )
+MOST_ALIKE = (
+    6  # nodes that one sentence names, of those of one operator that cannot be carried over for one reason
+)
 MOST_SIDE = 9999  # of an image, as in a spec
 MOST_FOLDED = 2**29  # values of them all, 2 GiB
 # Those whose inputs are laid over each other, so that two small ones can make a large one.
@@ -183,7 +186,7 @@ class _Graph:
         layers = []
         if not self.problems:
             try:
-                layers = entries_of(self.end(end))
+                layers = self.layers(end)
                 self.note_end(layers)
             except Unsupported as error:
                 self.problems += error.args
@@ -192,28 +195,34 @@ class _Graph:
         return Network(layers, tuple(self.files), tuple(dict.fromkeys(self.notes)))
 
     def sentences(self) -> list[str]:
-        found = [f"{self.where}: {said} cannot be carried over: {why}." for said, why in self.problems]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for said, why in self.problems:
+            alike.setdefault((said.rpartition(" ")[2], why), []).append(said)
+        found = []
+        for (_, why), nodes in alike.items():
+            named = ", ".join(nodes[:MOST_ALIKE])
+            more = f" and {len(nodes) - MOST_ALIKE} more such nodes" if len(nodes) > MOST_ALIKE else ""
+            found.append(f"{self.where}: {named}{more} cannot be carried over: {why}.")
         if self.strange:
             known = ", ".join(sorted(self.operators))
             found.append(f"{self.where}: the operators that are carried over are {known}.")
         return found
 
-    def end(self, end: Value) -> Step:
-        """The step that the network ends in."""
+    def layers(self, end: Value) -> list[Entry]:
+        """The layers of the network that ends in a value."""
         if not isinstance(end, Tensor):
             raise Unsupported(("the output", "it does not depend on the image"))
-        if end.step.why and not end.axes:
-            raise Unsupported((end.step.said, end.step.why))
-        if end.order is not None or end.axes not in ("nchw", "nc", "c"):
-            raise Unsupported(
-                (end.step.said, "the network ends in values that are in another order than its layers give")
-            )
         if end.step.kind == "log_softmax":
             self.notes.append(
                 f"{end.step.said} becomes a softmax: the same probabilities, without the logarithm"
             )
             end.step.kind, end.step.why = "softmax", ""
-        return end.step
+        layers = entries_of(end.step)
+        if end.order is not None or end.axes not in ("nchw", "nc", "c"):
+            raise Unsupported(
+                (end.step.said, "the network ends in values that are in another order than its layers give")
+            )
+        return layers
 
     def note_end(self, layers: list[Entry]) -> None:
         """Note an end that a study shows otherwise."""
@@ -251,7 +260,7 @@ class _Graph:
                 return self.chosen(proto, inputs, values)
             if constant and proto.domain in STANDARD and proto.op_type in FOLDED:
                 return self.folded(proto, inputs)
-            if unknown and (read or proto.op_type in FOLDED):
+            if unknown and (read or proto.op_type in FOLDED or proto.op_type == "If"):
                 return [UNKNOWN] * len(proto.output)
             if read is None:
                 self.strange = True

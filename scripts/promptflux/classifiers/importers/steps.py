@@ -21,6 +21,8 @@ from promptflux.errors import StudyError
 
 INPUT, SUM, CONCAT, PRODUCT = "input", "sum", "concat", "product"
 JOINS = (SUM, CONCAT, PRODUCT)
+NEARBY = "nearby"  # the mean over so many channels around each, zeros beyond the first and the last
+SPREAD = "spread"  # one number for each map, laid over the whole map
 # Kinds whose values are never below 0, so that padding with zeros changes no maximum of them.
 NEVER_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid")
 MOST_JOINED = 1000
@@ -180,6 +182,8 @@ def one_pair(step: Step) -> tuple[Step, float, float] | None:
 
 def product(first: Step, second: Step, said: str) -> Step:
     """first · second: an activation that is written as one, a power, or values and their gate."""
+    if first.kind != second.kind and first.shape == second.shape:
+        first, second = (step.inputs[0] if step.kind == SPREAD else step for step in (first, second))
     if first is second:
         return power(first, 2, said)
     for values, gate in ((first, second), (second, first)):
@@ -271,7 +275,7 @@ def power(values: Step, exponent: float, said: str) -> Step:
     """x to the power of a number, which is no layer by itself."""
     if exponent == 1:
         return values
-    why = "powers of the values are known as parts of a GELU and of a layer normalization alone"
+    why = "powers of the values are known as parts of a GELU and of normalizations alone"
     return operation("power", values, said, why, exponent=exponent)
 
 
@@ -287,7 +291,8 @@ def difference(first: Step, second: Step, said: str) -> Step:
 
 
 def quotient(first: Step, second: Step, said: str) -> Step:
-    """first / second, where that is a layer normalization: (x − mean) / √(variance + eps)."""
+    """first / second, where that is a layer normalization, (x − mean) / √(variance + eps), or a local response
+    normalization, x / (k + alpha · the mean of x² over channels nearby)^beta."""
     if first.kind == "centered" and second.kind == "root":
         pair = one_pair(second.inputs[0])
         if pair and pair[0].kind == "channelmean" and abs(pair[1] - 1) < CLOSE:
@@ -297,7 +302,19 @@ def quotient(first: Step, second: Step, said: str) -> Step:
                 channels = first.shape[0]
                 weights = {"weight": np.ones(channels), "bias": np.zeros(channels)}
                 return layer("layernorm", first.inputs[0], said, {"eps": float(f"{pair[2]:.6g}")}, **weights)
-    raise Unsupported("it divides values by values, which is known as part of a layer normalization alone")
+    if second.kind == "power" and (pair := one_pair(second.inputs[0])) and pair[0].kind == NEARBY:
+        near, alpha, k = pair
+        [square] = near.inputs
+        if _is_power(square, first, 2):
+            numbers = {"alpha": alpha, "beta": second.settings["exponent"], "k": k}
+            settings = {"size": near.settings["size"]} | {
+                name: float(f"{number:.6g}") for name, number in numbers.items()
+            }
+            return layer("lrn", first, said, settings)
+    raise Unsupported(
+        "it divides values by values, which is known as part of a layer normalization and a local response "
+        "normalization alone"
+    )
 
 
 def _is_square(step: Step) -> bool:

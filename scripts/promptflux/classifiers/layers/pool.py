@@ -1,6 +1,6 @@
 """Pooling: the largest or the mean value of each window."""
 
-from math import prod
+from math import inf, prod
 from typing import ClassVar
 
 from promptflux.classifiers.kind import (
@@ -137,8 +137,15 @@ class MaxPool(Pool):
         settings = layer.settings
         if "size" in settings:
             raise StudyError("ONNX has no maximum over windows of different sizes; say kernel and stride")
-        dilation = settings.get("dilation", (1, 1))
-        return graph.add("MaxPool", values, dilations=dilation, **onnx_window(settings))
+        dilation, window = settings.get("dilation", (1, 1)), onnx_window(settings)
+        if not all(
+            around < side for around, side in zip(window["pads"], settings["kernel"] * 2, strict=True)
+        ):
+            # ONNX Runtime takes no padding as large as the kernel, which a dilated one can have.
+            top, left, bottom, right = window["pads"]
+            pads = graph.constant([0, 0, top, left, 0, 0, bottom, right], "int64")
+            values, window["pads"] = graph.add("Pad", values, pads, graph.constant(-inf)), (0, 0, 0, 0)
+        return graph.add("MaxPool", values, dilations=dilation, **window)
 
 
 class MeanPool(Pool):

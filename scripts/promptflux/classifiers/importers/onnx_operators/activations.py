@@ -6,7 +6,18 @@ import numpy as np
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, of
 from promptflux.classifiers.importers.onnx_operators.normalization import in_order
-from promptflux.classifiers.importers.steps import Step, Unsupported, affine, layer, operation
+from promptflux.classifiers.importers.steps import (
+    CLOSE,
+    Step,
+    Unsupported,
+    affine,
+    layer,
+    one_pair,
+    operation,
+    relation,
+)
+
+ABOVE = "above"  # whether values are above a number
 
 
 def each(read: Callable[[Node, Step], Step], *names: str) -> Operator:
@@ -36,6 +47,11 @@ def clip(node: Node, step: Step) -> Step:
     )
     low = -np.inf if low is None else float(np.reshape(low, ()))
     high = np.inf if high is None else float(np.reshape(high, ()))
+    return cut(node, step, low, high)
+
+
+def cut(node: Node, step: Step, low: float, high: float) -> Step:
+    """Values that are at least `low` and at most `high`."""
     if low < -1e30 and high > 1e30:
         return step
     if high > 1e30:
@@ -49,6 +65,22 @@ def clip(node: Node, step: Step) -> Step:
     return affine(layer("relu6", inner, node.said), width, low, node.said)
 
 
+def bound(is_low: bool) -> Callable[[Node], list[Value]]:
+    """The larger, or the smaller, of values and of one number."""
+
+    def read(node: Node) -> list[Value]:
+        tensors = [value for value in node.inputs if isinstance(value, Tensor)]
+        numbers = [value for value in node.inputs if isinstance(value, np.ndarray)]
+        if len(tensors) != 1 or any(number.size != 1 for number in numbers):
+            raise Unsupported("it compares values with values; a layer compares them with one number")
+        [values] = tensors
+        ends = [float(number.reshape(())) for number in numbers]
+        low, high = (max(ends, default=-np.inf), np.inf) if is_low else (-np.inf, min(ends, default=np.inf))
+        return [Tensor(cut(node, values.step, low, high), values.dims, values.axes, values.order)]
+
+    return read
+
+
 def leaky_relu(node: Node, step: Step) -> Step:
     return layer("leaky_relu", step, node.said, {"slope": node.number("alpha", 0.01)})
 
@@ -59,6 +91,8 @@ def elu(node: Node, step: Step) -> Step:
 
 def selu(node: Node, step: Step) -> Step:
     alpha, gamma = node.number("alpha", 1.6732632), node.number("gamma", 1.050701)
+    if np.allclose((alpha, gamma), (1.6732632, 1.050701), CLOSE):
+        return layer("selu", step, node.said)
     return affine(layer("elu", step, node.said, {"alpha": alpha}), gamma, 0, node.said)
 
 
@@ -81,6 +115,36 @@ def gelu(node: Node, step: Step) -> Step:
 def swish(node: Node, step: Step) -> Step:
     alpha = node.number("alpha", 1.0)
     return affine(layer("silu", affine(step, alpha, 0, node.said), node.said), 1 / alpha, 0, node.said)
+
+
+def greater(node: Node) -> list[Value]:
+    """Whether values are above a number, which is known of a Softplus alone."""
+    values, number = node.tensor(), node.needed(1, "number")
+    if number.size != 1:
+        raise Unsupported("it compares values with more than one number")
+    why = "values that are compared are known in a softplus alone, which large values pass as they are"
+    step = operation(ABOVE, values.step, node.said, why, number=float(number.reshape(())))
+    return [Tensor(step, values.dims, values.axes, values.order)]
+
+
+def where(node: Node) -> list[Value]:
+    """x where β x is large, and softplus(β x) / β, which is x there but for rounding, where it is not."""
+    condition, x, small = (node.tensor(place) for place in range(3))
+    if condition.axes == x.axes == small.axes and _is_passed(condition.step, x.step, small.step):
+        return [small]
+    raise Unsupported("it chooses between values, which is known of a softplus alone")
+
+
+def _is_passed(condition: Step, x: Step, small: Step) -> bool:
+    """Whether `small` is softplus(β x) / β, and the condition one that x is large."""
+    pair = one_pair(small)
+    if condition.kind != ABOVE or pair is None or pair[0].kind != "softplus" or abs(pair[2]) > CLOSE:
+        return False
+    inside, compared = relation(pair[0].inputs[0], x), relation(condition.inputs[0], x)
+    if inside is None or compared is None or inside[1] or compared[1] or compared[0] <= 0:
+        return False
+    large = condition.settings["number"] * inside[0] / compared[0]
+    return abs(inside[0] * pair[1] - 1) < CLOSE and large >= 17  # softplus(17) is 17 + 4e-8
 
 
 def prelu(node: Node) -> list[Value]:
@@ -121,6 +185,8 @@ HARD_SWISH = each(plain("hardswish"), "HardSwish")
 MISH = each(plain("mish"), "Mish")
 SWISH = each(swish, "Swish")
 CLIP = each(clip, "Clip")
+MAX = Operator(("Max",), bound(is_low=True))
+MIN = Operator(("Min",), bound(is_low=False))
 LEAKY_RELU = each(leaky_relu, "LeakyRelu")
 ELU = each(elu, "Elu")
 SELU = each(selu, "Selu")
@@ -130,5 +196,7 @@ GELU = each(gelu, "Gelu")
 PRELU = Operator(("PRelu",), prelu)
 SOFTMAX = Operator(("Softmax", "LogSoftmax"), softmax)
 ERF = each(part("erf", "a GELU"), "Erf")
-SOFTPLUS = each(part("softplus", "a Mish"), "Softplus")
+GREATER = Operator(("Greater",), greater)
+WHERE = Operator(("Where",), where)
+SOFTPLUS = each(plain("softplus"), "Softplus")
 ROOT = each(part("root", "a layer normalization"), "Sqrt")

@@ -6,6 +6,9 @@ from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, 
 from promptflux.classifiers.importers.steps import Step, Unsupported, layer
 
 EDGES = "edges"  # a padding with copies of the values at the edge
+LOWEST = "lowest"  # one with numbers below all others
+LOW = -1e30
+CHANNEL_PAD = "channel_pad"  # zeros beyond the channels of maps [N, 1, C, H, W]
 
 
 def window(node: Node, values: Tensor, kernel: list[int]) -> dict:
@@ -85,23 +88,62 @@ def pad(node: Node) -> list[Value]:
         raise Unsupported("it does not say how much it pads")
     if not any(pads):
         return [values]
+    if (padded := channels_nearby(node, values, mode, pads)) is not None:
+        return [padded]
     if mode not in ("constant", "edge") or not values.axes or len(values.axes) != 4:
         raise Unsupported(f"it pads {mode!r}; layers pad the height and width of maps with zeros")
     ends = {axis: (int(pads[place]), int(pads[place + count])) for place, axis in enumerate(values.axes)}
-    if any(ends["n"]) or any(ends["c"]) or min(pads) < 0:
-        raise Unsupported("it pads or cuts off other than the height and width of maps")
+    if any(ends["n"]) or (any(ends["c"]) and (mode == "edge" or values.axes != "nchw")) or min(pads) < 0:
+        raise Unsupported("it pads or cuts off other than the channels, height and width of maps")
     (top, bottom), (left, right) = ends["h"], ends["w"]
-    if mode == "edge":
+    beyond = EDGES if mode == "edge" else LOWEST if value < LOW else ""
+    if beyond and not any(ends["c"]):
         channels, height, width = values.step.shape
         shape = (channels, height + top + bottom, width + left + right)
-        why = "it pads 'edge', which is known before a maximum alone; layers pad with zeros"
+        what = "pads 'edge'" if beyond == EDGES else "puts the lowest numbers around maps"
+        why = f"it {what}, which is known before a maximum alone; layers pad with zeros"
         sides = [top, left, bottom, right]
-        return [of(Step(EDGES, (values.step,), shape, node.said, {"sides": sides}, why=why), values)]
+        return [of(Step(beyond, (values.step,), shape, node.said, {"sides": sides}, why=why), values)]
     if value:
         raise Unsupported(f"it puts {float(value):g} around maps, and layers put zeros")
+    if any(ends["c"]):
+        values = of(more_channels(node, values.step, *ends["c"]), values)
+    if not any((top, left, bottom, right)):
+        return [values]
     before, inner = unpadded(values.step)
     sides = [own + more for own, more in zip([top, left, bottom, right], inner, strict=True)]
     return [of(layer("pad", before, node.said, {"sides": sides}), values)]
+
+
+def more_channels(node: Node, step: Step, first: int, last: int) -> Step:
+    """Channels of zeros before and behind the others, as shortcuts of ResNets for CIFAR have them."""
+    channels = step.shape[0]
+    weight = np.zeros((first + channels + last, channels, 1, 1), np.float32)
+    weight[first : first + channels, :, 0, 0] = np.eye(channels)
+    node.notes.append(
+        f"{node.said} puts channels of zeros beside others, which a convolution with weights of 1 and 0 does"
+    )
+    settings = {"out": len(weight), "kernel": 1, "bias": False}
+    return layer("conv", step, node.said, settings, weight=weight)
+
+
+def channels_nearby(node: Node, values: Tensor, mode: str, pads: list[int]) -> Tensor | None:
+    """Zeros beyond the channels of maps [N, 1, C, H, W], as PyTorch writes a local response normalization."""
+    before: Tensor | None = values.step.settings.get("before")
+    if values.step.kind != "reshape" or before is None or mode != "constant":
+        return None
+    if before.axes != "nchw" or values.dims != (before.dims[0], 1, *before.dims[1:]):
+        return None
+    first, last = pads[2], pads[7]
+    if [*pads[:2], *pads[3:7], *pads[8:]] != [0] * 8:
+        return None
+    dims = (*values.dims[:2], values.dims[2] + first + last, *values.dims[3:])
+    settings = {"before": before, "sides": (first, last)}
+    return Tensor(
+        Step(CHANNEL_PAD, (before.step,), before.step.shape, node.said, settings, why=values.step.why),
+        dims,
+        "",
+    )
 
 
 CONV = Operator(("Conv",), conv)

@@ -1,5 +1,6 @@
 """What changes the shape of values, or nothing about them."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -14,9 +15,11 @@ from promptflux.classifiers.importers.onnx_nodes import (
     described,
     of,
 )
-from promptflux.classifiers.importers.steps import JOINS, Step, Unsupported, layer
+from promptflux.classifiers.importers.steps import JOINS, NEARBY, SPREAD, Step, Unsupported, concat, layer
 from promptflux.classifiers.kind import Shape, shape_text
 from promptflux.classifiers.kinds import ACTIVATIONS
+
+MOST_RUNS = 64  # of channels that lie side by side otherwise than before: branches of a `parallel`
 
 
 def reshaped(node: Node, values: Tensor, dims: Shape) -> Tensor:
@@ -25,6 +28,8 @@ def reshaped(node: Node, values: Tensor, dims: Shape) -> Tensor:
         values = values.step.settings["before"]
     if dims == values.dims:
         return values
+    if values.step.kind == NEARBY and dims == (before := values.step.settings["before"]).dims:
+        return Tensor(values.step, dims, before.axes)
     if values.axes == "c":
         values = Tensor(values.step, (1, *values.dims), "nc", values.order)
     batch, step = values.dims[0], values.step
@@ -198,46 +203,107 @@ def slice_(node: Node) -> list[Value]:
     values = node.tensor()
     starts, ends = node.integers("starts", 1), node.integers("ends", 2)
     axes = node.integers("axes", 3)
-    steps = node.constant(4, "steps")
+    steps = node.integers("steps", 4)
     if starts is None or ends is None:
         raise Unsupported("it does not say what it takes")
     axes = list(range(len(starts))) if axes is None else axes
-    if steps is not None and (steps != 1).any():
-        raise Unsupported("it takes every n-th value")
-    for start, end, axis in zip(starts, ends, axes, strict=True):
+    steps = [1] * len(starts) if steps is None else steps
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         place = axis % len(values.dims)
-        first, last, _ = slice(start, end).indices(values.dims[place])
-        if (first, last) == (0, values.dims[place]):
-            continue
-        values = part(node, values, place, first, last)
+        values = picked(node, values, place, range(values.dims[place])[start:end:step])
     return [values]
 
 
-def part(node: Node, values: Tensor, place: int, first: int, last: int) -> Tensor:
-    """Some of the channels of values, from `first` to before `last`."""
-    if values.axes[place : place + 1] != "c" or values.order is not None or last <= first:
+def picked(node: Node, values: Tensor, place: int, numbers: Sequence[int]) -> Tensor:
+    """The values with these numbers along the axis `place`: channels in any order, or every n-th row or column."""
+    count = values.dims[place]
+    if list(numbers) == list(range(count)):
+        return values
+    axis = values.axes[place : place + 1]
+    if axis in ("h", "w") and len(numbers) > 1:
+        every = numbers[1] - numbers[0]
+        if every > 1 and list(numbers) == list(range(0, count, every)):
+            return thinned(node, values, (every, 1) if axis == "h" else (1, every))
+    if axis != "c" or values.order is not None or not len(numbers):
         raise Unsupported(
-            f"it takes {first} to {last} of axis {place} of {described(values)}; layers take channels"
+            f"it takes {_numbers_said(numbers)} of axis {place} of {described(values)}; layers take channels, or every "
+            f"n-th row and column"
         )
-    return of(layer("channels", values.step, node.said, {"from": first, "to": last}), values)
+    starts = [0, *(place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1)]
+    if len(starts) > MOST_RUNS:
+        raise Unsupported(f"it takes channels in {len(starts)} runs; at most {MOST_RUNS} are taken")
+    parts = [
+        layer(
+            "channels",
+            values.step,
+            node.said,
+            {"from": int(numbers[first]), "to": int(numbers[last - 1]) + 1},
+        )
+        for first, last in zip(starts, [*starts[1:], len(numbers)], strict=True)
+    ]
+    return of(parts[0] if len(parts) == 1 else concat(parts, node.said), values)
+
+
+def _numbers_said(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) else "nothing"
+
+
+def thinned(node: Node, values: Tensor, every: tuple[int, int]) -> Tensor:
+    """Every n-th row and column: the maximum of windows of one pixel."""
+    step = values.step
+    if step.kind == "maxpool" and step.settings.get("kernel") == 1:  # of the rows, and now of the columns
+        every = (step.settings["stride"][0] * every[0], step.settings["stride"][1] * every[1])
+        [step] = step.inputs
+    return of(layer("maxpool", step, node.said, {"kernel": 1, "stride": list(every)}), values)
 
 
 def gather(node: Node) -> list[Value]:
-    """Some of the channels, one after the other; or all values with other dims, as PyTorch writes `as_strided`."""
+    """Some of the channels, in any order; or all values with other dims, as PyTorch writes `as_strided`."""
     values, places = node.tensor(), node.needed(1, "indices")
     axis = int(node.get("axis", 0)) % len(values.dims)
     count = values.dims[axis]
-    numbers = np.where(places < 0, places + count, places).reshape(-1)
-    in_row = numbers.size > 0 and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + numbers.size))
-    if in_row and len(values.dims) == 1 and numbers.size == count:
+    numbers = np.where(places < 0, places + count, places).reshape(-1).tolist()
+    if len(values.dims) == 1 and numbers == list(range(count)):
         return [reshaped(node, values, places.shape)]
-    if numbers.size == 1 and places.ndim == 0:  # of one channel, without its axis
-        one = part(node, values, axis, int(numbers[0]), int(numbers[0]) + 1)
-        return [reshaped(node, one, (*one.dims[:axis], *one.dims[axis + 1 :]))]
-    if in_row and places.ndim == 1:
-        return [part(node, values, axis, int(numbers[0]), int(numbers[-1]) + 1)]
+    if places.ndim > 1:
+        raise Unsupported(
+            f"it picks values of axis {axis} of {described(values)} in {places.ndim} dimensions; layers take channels"
+        )
+    found = picked(node, values, axis, numbers)
+    if places.ndim == 0:  # of one channel, without its axis
+        return [reshaped(node, found, (*found.dims[:axis], *found.dims[axis + 1 :]))]
+    return [found]
+
+
+def expand(node: Node) -> list[Value]:
+    """One number for each map as large as the maps that it is the gate of; or one channel several times."""
+    values = node.tensor()
+    return [spread(node, values, np.broadcast_shapes(values.dims, tuple(node.integers("shape", 1) or [])))]
+
+
+def tile(node: Node) -> list[Value]:
+    values, times = node.tensor(), node.integers("repeats", 1) or []
+    return [spread(node, values, tuple(side * count for side, count in zip(values.dims, times, strict=True)))]
+
+
+def spread(node: Node, values: Tensor, dims: Shape) -> Tensor:
+    """Values that are repeated to have other dims."""
+    if dims == values.dims:
+        return values
+    channel, step = values.axes.find("c"), values.step
+    if len(dims) == 4 and sorted(values.axes) == sorted("nchw"):
+        times = dims[channel] // values.dims[channel]
+        sides = [dims[values.axes.index(axis)] for axis in "hw"]
+        if dims[values.axes.index("n")] == values.dims[values.axes.index("n")]:
+            if sides == list(step.shape[1:]) and times <= MOST_RUNS:
+                return of(concat([step] * times, node.said), values)
+            if step.shape[1:] == (1, 1) and times == 1:
+                why = "it lays one number over each map, which is known of what multiplies these maps alone"
+                return Tensor(
+                    Step(SPREAD, (step,), (step.shape[0], *sides), node.said, why=why), dims, values.axes
+                )
     raise Unsupported(
-        f"it picks single ones of axis {axis} of {described(values)}; layers take channels in a row"
+        f"it makes {shape_text(dims)} of {described(values)}; layers repeat channels, and the gates of maps"
     )
 
 
@@ -250,7 +316,9 @@ def split(node: Node) -> list[Value]:
         each = -(-values.dims[place] // outputs)
         sizes = [min(each, values.dims[place] - each * number) for number in range(outputs)]
     ends = np.cumsum(sizes).tolist()
-    return [part(node, values, place, end - side, end) for end, side in zip(ends, sizes, strict=True)]
+    return [
+        picked(node, values, place, range(end - side, end)) for end, side in zip(ends, sizes, strict=True)
+    ]
 
 
 RESHAPE = Operator(("Reshape",), reshape)
@@ -267,3 +335,5 @@ CAST_LIKE = Operator(("CastLike",), cast_like)
 SLICE = Operator(("Slice",), slice_)
 GATHER = Operator(("Gather",), gather)
 SPLIT = Operator(("Split",), split)
+EXPAND = Operator(("Expand",), expand)
+TILE = Operator(("Tile",), tile)
