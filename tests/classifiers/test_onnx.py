@@ -449,6 +449,18 @@ def test_many_nodes_of_one_kind_are_one_sentence(tmp_path):
     assert "and 84 more such nodes cannot be carried over: the network is quantized" in quantized
 
 
+def test_attention_is_called_what_it_is(tmp_path):
+    """Although the first that cannot be carried over is how the maps become a list of places."""
+    nodes = [
+        node("Reshape", ["x", "places"], ["t"]),
+        node("Transpose", ["t"], ["q"], perm=[0, 2, 1]),
+        node("MatMul", ["q", "t"], ["a"], name="attention"),
+        node("MatMul", ["a", "q"], ["y"], name="values"),
+    ]
+    message = refused(saved(tmp_path, nodes, {"places": np.int64([0, 3, -1])}, (1, *SHAPE)))
+    assert "'attention' (MatMul) and 1 more multiply values by values, as attention does" in message
+
+
 REFUSED = {
     "a network that does not join in one place": (
         [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["a", "w2"], ["b"]), node("Add", ["a", "b"], ["s"]),

@@ -86,6 +86,7 @@ class _Graph:
         self.problems: list[tuple[str, str]] = []
         self.operators = operators()
         self.strange = False
+        self.attention: list[str] = []
         self.folded_values = 0
 
     def _opset(self) -> int:
@@ -203,6 +204,12 @@ class _Graph:
             named = ", ".join(nodes[:MOST_ALIKE])
             more = f" and {len(nodes) - MOST_ALIKE} more such nodes" if len(nodes) > MOST_ALIKE else ""
             found.append(f"{self.where}: {named}{more} cannot be carried over: {why}.")
+        if self.attention:
+            more = f" and {len(self.attention) - 1} more" if len(self.attention) > 1 else ""
+            found.append(
+                f"{self.where}: {self.attention[0]}{more} multiply values by values, as attention does, and a network of "
+                f"layers of this project has none."
+            )
         if self.strange:
             known = ", ".join(sorted(self.operators))
             found.append(f"{self.where}: the operators that are carried over are {known}.")
@@ -260,6 +267,8 @@ class _Graph:
                 return self.chosen(proto, inputs, values)
             if constant and proto.domain in STANDARD and proto.op_type in FOLDED:
                 return self.folded(proto, inputs)
+            if proto.op_type == "MatMul" and all(isinstance(value, Tensor) for value in inputs):
+                self.attention.append(name_of(proto))
             if unknown and (read or proto.op_type in FOLDED or proto.op_type == "If"):
                 return [UNKNOWN] * len(proto.output)
             if read is None:

@@ -117,7 +117,9 @@ def name_of(proto: onnx.NodeProto) -> str:
 
 
 def described(value: Tensor) -> str:
-    """A value for messages: its shape, and what its axes are."""
+    """A value for messages: its shape, what its axes are, and the node that made something of it which is no layer's."""
+    if not value.axes and value.step.why:
+        return f"{shape_text(value.dims)} of {value.step.said}, which are neither maps nor a vector"
     axes = f" (axes {', '.join(value.axes.upper())})" if value.axes not in ("", "nc", "nchw") else ""
     return shape_text(value.dims) + axes
 
