@@ -163,7 +163,7 @@ def test_a_description_without_these_settings_is_as_it_was(tmp_path):
     assert set(plain.layers[2].settings) == {"eps", "activation"}
 
 
-@pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "bin", "safetensors"])
+@pytest.mark.parametrize("suffix", ["pt", "pth", "pth.tar", "th", "ckpt", "bin", "safetensors"])
 @pytest.mark.parametrize("written", ["zip", "legacy", "safetensors"])
 def test_the_format_is_told_by_the_content(tmp_path, suffix, written):
     path = tmp_path / f"c.{suffix}"
@@ -192,6 +192,7 @@ def test_prefixes_in_any_nesting(tmp_path, prefix):
         lambda state: {"net": state, "optimizer": {"state": {0: {"exp_avg": torch.ones(3, 4)}}}},
         lambda state: {"ema": state, "model": None, "best": np.float64(0.3), "at": np.int64(3)},
         lambda state: {"state_dict": state, "args": Namespace(lr=0.1, out=Path("runs"), best=np.float32(1))},
+        lambda state: {"net": state, "rng": [np.random.RandomState(1).get_state(), np.ones((2, 3))]},
         lambda state: {"params": state, "at": datetime(2026, 1, 2), "more": SimpleNamespace(a=[Path("x")])},
     ],
 )
@@ -470,7 +471,7 @@ def test_code_in_a_checkpoint_is_named_and_does_not_run(tmp_path, legacy):
         ({**STATE, "x": Evil(os.system, f"touch {tmp_path}/ran")}, "posix.system"),
         ({**STATE, "x": Evil(exec, f"open('{tmp_path}/ran', 'w')")}, "exec"),
         (Theirs(), "test_checkpoints.Theirs"),
-        ({**STATE, "x": np.ones(3)}, "numpy._core.multiarray._reconstruct"),
+        ({**STATE, "x": random.Random(1)}, "random.Random"),
     ):
         torch.save(content, tmp_path / "c.pt", _use_new_zipfile_serialization=not legacy)
         said = refused(tmp_path)

@@ -350,6 +350,61 @@ def test_branches_that_part_later_than_others(tmp_path):
     ]  # fmt: skip
 
 
+def crossing(*convs: tuple[str, str], **joins: tuple[str, list[str]]):
+    """Nodes of convolutions of 1×1, (from, to), and of joins, to=(operator, from), in their order."""
+    made = [node("Conv", [put, f"w_{out}"], [out]) for put, out in convs]
+    made += [
+        node(operator, put, [out], **({"axis": 1} if operator == "Concat" else {}))
+        for out, (operator, put) in joins.items()
+    ]
+    weights = {
+        f"w_{out}": rand(3, 3, 1, 1) + np.eye(3, dtype=np.float32)[:, :, None, None] for _, out in convs
+    }
+    order, known = [], {"x"}
+    while made:
+        order.append(
+            next(
+                entry for entry in made if known.issuperset(name for name in entry.input if name[:2] != "w_")
+            )
+        )
+        made.remove(order[-1])
+        known |= {*order[-1].output}
+    return order, weights
+
+
+CROSSING = {
+    "a value that two sums take": crossing(("x", "a"), ("a", "b"), ("s", "d"), s=("Add", ["a", "b"]), y=("Add", ["d", "b"])),
+    "Res2Net": crossing(("x", "a"), ("x", "b"), ("x", "c"), ("s", "d"), ("t", "e"), s=("Add", ["a", "b"]), t=("Add", ["d", "c"]), y=("Concat", ["a", "d", "e", "c"])),
+    "a ladder": crossing(("x", "a"), ("x", "b"), ("s", "c"), ("t", "d"), s=("Add", ["a", "b"]), t=("Add", ["b", "a", "x"][:2]), u=("Concat", ["c", "d", "a"]), y=("Concat", ["u", "b", "x"])),
+    "a block inside": crossing(("x", "a"), ("a", "b"), ("b", "c"), ("b", "d"), ("t", "e"), s=("Add", ["c", "d"]), t=("Add", ["s", "a"]), y=("Add", ["e", "s"])),
+    "crossing inside of crossing": crossing(
+        ("x", "a"), ("a", "b"), ("s", "c"), ("t", "d"), ("d", "e"), ("u", "f"), s=("Add", ["a", "b"]), t=("Add", ["c", "b"]), u=("Add", ["d", "e"]),
+        v=("Add", ["f", "e"]), w=("Add", ["v", "s"]), y=("Add", ["w", "t"]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_ways_that_cross_are_carried_along(tmp_path, name):
+    agree(saved(tmp_path, *CROSSING[name], ("n", *SHAPE)), SHAPE)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_of_maps_of_one_size(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    values, convs, joins = ["x"], [], {}
+    for i in range(9):
+        some = [str(name) for name in rng.choice(values[-4:], 2)]
+        if i % 2:
+            joins[f"j{i}"] = ("Add", some)
+            values.append(f"j{i}")
+        else:
+            convs.append((some[0], f"c{i}"))
+            values.append(f"c{i}")
+    joins["y"] = ("Concat", [str(name) for name in rng.permutation(values[1:])[:4]])
+    agree(saved(tmp_path, *crossing(*convs, **joins), ("n", *SHAPE)), SHAPE)
+
+
 def test_a_batch_of_one_size(tmp_path):
     nodes = [CONV, node("Reshape", ["c", "shape"], ["y"])]
     path = saved(tmp_path, nodes, {"w": W, "shape": np.int64([4, -1])}, (4, *SHAPE))
@@ -462,10 +517,12 @@ def test_attention_is_called_what_it_is(tmp_path):
 
 
 REFUSED = {
-    "a network that does not join in one place": (
-        [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["a", "w2"], ["b"]), node("Add", ["a", "b"], ["s"]),
-         node("Conv", ["s", "w2"], ["d"]), node("Add", ["d", "b"], ["y"])],
-        ["go ways that do not join in one place"],
+    "ways of several sizes that cross": (
+        [node("GlobalAveragePool", ["x"], ["p"]), node("Conv", ["p", "w1"], ["a"]), node("Conv", ["x", "w1"], ["b"], strides=[2, 2]),
+         node("GlobalAveragePool", ["b"], ["q"]), node("Conv", ["q", "w1"], ["c"]), node("Conv", ["b", "w1"], ["e"], strides=[2, 2]),
+         node("GlobalAveragePool", ["e"], ["h"]), node("Add", ["a", "c"], ["s"]), node("Conv", ["s", "w1"], ["d"]), node("Add", ["d", "h"], ["t"]),
+         node("Conv", ["t", "w2"], ["u"]), node("Add", ["u", "a"], ["v"]), node("Add", ["v", "c"], ["y"])],
+        ["(Add)", "cross others and do not join in one place"],
     ),
     "two ways that are multiplied": (
         [node("Conv", ["x", "w1"], ["a"]), node("Conv", ["x", "w1"], ["b"]), node("Mul", ["a", "b"], ["y"])],

@@ -213,9 +213,13 @@ class _Passed:
 STAND_INS = [
     (_Passed, name)
     for name in (
-        "numpy._core.multiarray.scalar",
-        "numpy.core.multiarray.scalar",
+        *(
+            f"numpy.{core}.multiarray.{what}"
+            for core in ("_core", "core")
+            for what in ("scalar", "_reconstruct")
+        ),
         "numpy.dtype",
+        "numpy.ndarray",
         "argparse.Namespace",
         "types.SimpleNamespace",
         "datetime.datetime",

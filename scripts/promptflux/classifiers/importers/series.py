@@ -1,12 +1,14 @@
 """From a graph of steps to chains and blocks: series-parallel decomposition.
 
 Where values meet again (a sum, a concatenation, a product), the block begins at the last step that all of them pass: the
-immediate dominator (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm", 2001, without cycles).
+immediate dominator (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm", 2001, without cycles). Where ways
+cross, as in Res2Net, all values that are still needed are carried along, side by side, from one stage to the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -72,6 +74,33 @@ def _nested_concats(order: Sequence[Step]) -> list[Step]:
     return list(order)
 
 
+class _Crossing(Unsupported):
+    """A step would be a layer twice: ways part in one block and join in another."""
+
+
+def _crossing(step: Step) -> _Crossing:
+    return _Crossing(
+        (
+            step.said,
+            "its values go ways that cross others and do not join in one place; such values are carried along only where all "
+            "are maps of one size",
+        )
+    )
+
+
+@dataclass
+class _Part:
+    """A piece of a block in which ways cross: what joins its inputs, if they are several, and a chain of layers.
+
+    end: the step whose values it gives.
+    """
+
+    end: Step
+    inputs: tuple[Step, ...] = ()
+    join: Step | None = None
+    chain: list[Entry] = field(default_factory=list)
+
+
 class _Chains:
     """What the chains of a graph are read with: of each step, the last one that all ways to it pass."""
 
@@ -79,7 +108,10 @@ class _Chains:
         self.depth: dict[Step, int] = {}
         self.before: dict[Step, Step] = {}
         self.made: dict[Step, int] = {}
+        self.takers: dict[Step, list[Step]] = {step: [] for step in order}
         for step in order:
+            for inner in step.inputs:
+                self.takers[inner].append(step)
             if step.inputs:
                 fork = step.inputs[0]
                 for other in step.inputs[1:]:
@@ -105,7 +137,7 @@ class _Chains:
         entries: list[Entry] = []
         while end is not start and end.kind != INPUT:
             self.count(end)
-            entries.append(self.block(end, deep) if end.kind in JOINS else _entry(end))
+            entries += self.block(end, deep)[::-1] if end.kind in JOINS else [_entry(end)]
             end = self.before[end]
         return entries[::-1]
 
@@ -113,18 +145,21 @@ class _Chains:
         """Raise Unsupported if a step would be a layer twice."""
         self.made[step] = self.made.get(step, 0) + 1
         if self.made[step] > 1 and (step.parameters or step.kind in JOINS):
-            raise Unsupported(
-                (
-                    step.said,
-                    "its values go ways that do not join in one place; blocks are taken in which all ways that part "
-                    "join again",
-                )
-            )
+            raise _crossing(step)
         if sum(self.made.values()) > MOST_ENTRIES:
             raise Unsupported((step.said, f"the network would have more than {MOST_ENTRIES:,} layers"))
 
-    def block(self, step: Step, deep: int) -> Entry:
-        """The block that ends in a join."""
+    def block(self, step: Step, deep: int) -> list[Entry]:
+        """The block that ends in a join; several after each other, if ways cross inside."""
+        made = dict(self.made)
+        try:
+            return [self.nested(step, deep)]
+        except _Crossing:
+            self.made = made
+            return self.staged(step, deep)
+
+    def nested(self, step: Step, deep: int) -> Entry:
+        """The block that ends in a join, of branches that join there and nowhere else."""
         fork = self.before[step]
         if step.kind == PRODUCT:
             values, gate = step.inputs
@@ -143,6 +178,84 @@ class _Chains:
             body, shortcut = branches if len(branches[0]) >= len(branches[1]) else branches[::-1]
             return Entry("residual", {}, {}, [body, shortcut], step.said)
         return Entry("parallel", {"join": step.kind}, {}, branches, step.said)
+
+    # Ways that cross ---------------------------------------------------------------------------
+
+    def staged(self, end: Step, deep: int) -> list[Entry]:
+        """The stages from after the fork of a join to it; each computes what it can and hands on what is needed later."""
+        state, stages = [self.before[end]], []
+        left = self.parts(end, state[0], deep)
+        while left:
+            ready = [part for part in left if all(value in state for value in part.inputs)]
+            for now in (ready, *([part] for part in ready), *(_of(value, ready) for value in state)):
+                later = [part for part in left if part not in now]
+                kept = [value for value in state if any(value in part.inputs for part in later)]
+                if now and len({value.shape[1:] for value in (*kept, *(part.end for part in now))}) == 1:
+                    break
+            else:
+                raise _crossing(end)
+            branches = [_select(run, state) for run in _runs(kept, state)]
+            branches += [[*self.taken(part, state), *part.chain] for part in now]
+            stages += (
+                branches[0]
+                if len(branches) == 1
+                else [Entry("parallel", {"join": CONCAT}, {}, branches, end.said)]
+            )
+            state, left = [*kept, *(part.end for part in now)], later
+        return stages
+
+    def parts(self, end: Step, fork: Step, deep: int) -> list[_Part]:
+        """The pieces between a fork and the join that they end in, without what several of them take."""
+        found: dict[Step, _Part] = {}
+        waiting = [end]
+        while waiting:
+            step = waiting.pop()
+            if step in found or step is fork:
+                continue
+            part = found[step] = _Part(step)
+            while not part.inputs:
+                if step.kind in JOINS and (step is end or not self.is_closed(step)):
+                    part.inputs, part.join = step.inputs, step
+                if step is not end:
+                    self.count(step)
+                if part.join is not None:
+                    break
+                if step.kind in JOINS:
+                    part.chain[:0] = self.block(step, deep + 1)
+                    step = self.before[step]
+                else:
+                    part.chain.insert(0, _entry(step))
+                    [step] = step.inputs
+                if step is fork or len(self.takers[step]) > 1:
+                    part.inputs = (step,)
+            waiting += part.inputs
+        return list(found.values())
+
+    def is_closed(self, join: Step) -> bool:
+        """Whether nothing between the fork of a join and the join is taken by others."""
+        inside, waiting = {self.before[join], join}, [*join.inputs]
+        while waiting:
+            step = waiting.pop()
+            if step not in inside:
+                inside.add(step)
+                waiting += step.inputs
+        return all(set(self.takers[step]) <= inside for step in inside - {self.before[join], join})
+
+    def taken(self, part: _Part, state: list[Step]) -> list[Entry]:
+        """What a piece takes of the values that are carried along, joined."""
+        values = [_select([value], state) for value in part.inputs]
+        if part.join is None:
+            return values[0]
+        if part.join.kind == PRODUCT:
+            raise Unsupported(
+                (
+                    part.join.said,
+                    "it multiplies two ways of values; a gate is taken that multiplies what it takes itself",
+                )
+            )
+        if part.join.kind == SUM and len(values) == 2 and any(values):
+            return [Entry("residual", {}, {}, values if values[0] else values[::-1], part.join.said)]
+        return [Entry("parallel", {"join": part.join.kind}, {}, values, part.join.said)]
 
     def branch(self, fork: Step, group: list[Step], step: Step, deep: int) -> list[Entry]:
         if len(group) == 1:
@@ -172,6 +285,30 @@ class _Chains:
                 groups[place].append(way)
                 forks[place] = self.fork(forks[place], way)
         return groups
+
+
+def _of(value: Step, parts: Iterable[_Part]) -> list[_Part]:
+    return [part for part in parts if value in part.inputs]
+
+
+def _runs(values: Sequence[Step], state: Sequence[Step]) -> list[list[Step]]:
+    """Values of a state in groups that stand side by side in it."""
+    runs: list[list[Step]] = []
+    for value in values:
+        if runs and state.index(runs[-1][-1]) + 1 == state.index(value):
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return runs
+
+
+def _select(values: Sequence[Step], state: Sequence[Step]) -> list[Entry]:
+    """The channels that hold these values, which stand side by side in a state; nothing if they are all of it."""
+    if len(values) == len(state):
+        return []
+    first = sum(value.shape[0] for value in state[: state.index(values[0])])
+    last = first + sum(value.shape[0] for value in values)
+    return [Entry("channels", {"from": first, "to": last}, {}, [], values[0].said)]
 
 
 def _entry(step: Step) -> Entry:

@@ -67,9 +67,11 @@ def laid(node: Node, values: Tensor, constant: np.ndarray) -> np.ndarray:
 
 def alike(*tensors: Tensor) -> None:
     """Raise Unsupported unless values can be joined value by value."""
+    if strange := [tensor for tensor in tensors if not tensor.axes]:
+        raise Unsupported(f"it gets {described(strange[0])}")
     first = tensors[0]
     for other in tensors[1:]:
-        if first.axes != other.axes or not first.axes or not same_order(first.order, other.order):
+        if first.axes != other.axes or not same_order(first.order, other.order):
             raise Unsupported(f"it joins {described(first)} and {described(other)}, whose axes differ")
 
 
