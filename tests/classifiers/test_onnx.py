@@ -291,6 +291,18 @@ PATTERNS = {
     "the lowest number around a dilated maximum, as timm pads one": (
         [node("Pad", ["c", "pads", "lowest"], ["p"]), node("MaxPool", ["p"], ["y"], kernel_shape=[2, 2], dilations=[2, 2])], ["conv", "maxpool"],
     ),
+    "attention of channels by a convolution along them": (
+        [node("GlobalAveragePool", ["c"], ["p"]), node("Squeeze", ["p", "minus"], ["row"]), node("Transpose", ["row"], ["line"], perm=[0, 2, 1]),
+         node("Conv", ["line", "along"], ["near"], pads=[1, 1]), node("Transpose", ["near"], ["back"], perm=[0, 2, 1]),
+         node("Unsqueeze", ["back", "minus"], ["points4"]), node("Sigmoid", ["points4"], ["g"]), node("Mul", ["c", "g"], ["y"])],
+        ["conv", "globalmeanpool", "conv+sigmoid", "scale"],
+    ),
+    "attention of channels by a dilated convolution along a vector of them": (
+        [node("ReduceMean", ["c"], ["p"], axes=[2, 3], keepdims=0), node("Reshape", ["p", "line_of"], ["line"]),
+         node("Conv", ["line", "along", "one_bias"], ["near"], pads=[3, 1], dilations=[2]), node("Sigmoid", ["near"], ["g"]),
+         node("Reshape", ["g", "points_of"], ["points4"]), node("Mul", ["c", "points4"], ["y"])],
+        ["conv", "globalmeanpool", "conv+sigmoid", "scale"],
+    ),
     "zeros around a maximum": ([node("Pad", ["c", "pads"], ["p"]), node("MaxPool", ["p"], ["y"], kernel_shape=[3, 3], strides=[2, 2])], ["conv", "pad", "maxpool"]),
     "zeros around a mean, of which some count": (
         [node("Pad", ["c", "pads"], ["p"]), node("AveragePool", ["p"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])], ["conv", "pad", "meanpool"],
@@ -306,6 +318,7 @@ MORE = {
     "i2": np.int64([2]), "i3": np.int64([3]), "i23": np.int64([2, 3]), "i_end": np.int64([2**62]), "least": np.int64([-(2**62)]),
     "twice0": np.int64([0, 0]), "twice2": np.int64([2, 2]), "ends": np.int64([2**62, 2**62]), "channels_more": np.int64([0, 1, 0, 0, 0, 2, 0, 0]),
     "three_channels": np.int64([1, 3, 1, 1]), "backwards": np.int64([2, 1, 0]), "pixels": np.int64([0, 4, -1]),
+    "along": rand(1, 1, 3), "one_bias": rand(1), "line_of": np.int64([0, 1, -1]), "points_of": np.int64([0, -1, 1, 1]),
     "twenty": np.float32(20), "lowest": np.float32(-np.inf), "depth": np.int64([0, 1, 4, 14, 10]), "depth_more": np.int64([0, 0, 1, 0, 0, 0, 0, 1, 0, 0]),
     "minus": np.int64([-1]), "d": rand(4 * 14 * 10, 6), "b": rand(6), "flat": np.int64([0, -1]), "points": rand(4, 5),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, of
 from promptflux.classifiers.importers.onnx_operators.normalization import in_order
+from promptflux.classifiers.importers.onnx_operators.shapes import unknown
 from promptflux.classifiers.importers.steps import (
     CLOSE,
     Step,
@@ -25,6 +26,12 @@ def each(read: Callable[[Node, Step], Step], *names: str) -> Operator:
 
     def read_node(node: Node) -> list[Value]:
         values = node.tensor()
+        if values.step.kind == "reshape":  # the same of the values before
+            before: Tensor = values.step.settings["before"]
+            step = read(node, before.step)
+            return [
+                unknown(node, Tensor(step, before.dims, before.axes, before.order), "reshape", values.dims)
+            ]
         return [Tensor(read(node, values.step), values.dims, values.axes, values.order)]
 
     return Operator(names, read_node)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from promptflux.classifiers.importers.onnx_nodes import Node, Operator, Tensor, Value, of
+from promptflux.classifiers.importers.onnx_operators.shapes import unknown
 from promptflux.classifiers.importers.steps import Step, Unsupported, layer
 
 EDGES = "edges"  # a padding with copies of the values at the edge
@@ -53,10 +54,42 @@ def unpadded(step: Step) -> tuple[Step, list[int]]:
     return step, [0, 0, 0, 0]
 
 
+def over_channels(node: Node, weight: np.ndarray, bias: np.ndarray | None) -> Tensor | None:
+    """A convolution along the channels of 1×1 maps, [N, 1, C], as a product with a matrix that is a band.
+
+    Wang et al., "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks", 2020.
+    """
+    values = node.tensor()
+    before: Tensor | None = values.step.settings.get("before")
+    if values.step.kind != "reshape" or before is None or not before.axes or before.order is not None:
+        return None
+    channels, kernel = before.step.shape[0], weight.size
+    spread, pads = (node.get("dilations") or [1])[0], node.get("pads") or [0, 0]
+    as_long = sum(pads) == spread * (kernel - 1) and (node.get("strides") or [1]) == [1]
+    if values.dims != (before.dims[0], 1, channels) or weight.shape != (1, 1, kernel) or not as_long:
+        return None
+    matrix = np.zeros((channels, channels), np.float32)
+    for place, number in enumerate(weight.reshape(-1)):
+        matrix += number * np.eye(channels, k=spread * place - pads[0], dtype=np.float32)
+    settings: dict = {"out": channels, "bias": bias is not None}
+    parameters = {"weight": matrix} | ({} if bias is None else {"bias": np.broadcast_to(bias, (channels,))})
+    kind = "dense"
+    if len(before.step.shape) == 3:
+        kind, settings["kernel"], parameters["weight"] = "conv", 1, matrix[:, :, None, None]
+    node.notes.append(
+        f"{node.said} goes along channels; it becomes a {kind} layer with {channels} × {channels} weights, most of them 0"
+    )
+    return unknown(
+        node, of(layer(kind, before.step, node.said, settings, **parameters), before), "reshape", values.dims
+    )
+
+
 def conv(node: Node) -> list[Value]:
-    values = node.maps()
     weight = node.needed(1, "kernel")
     bias = node.constant(2, "bias")
+    if weight.ndim == 3 and (made := over_channels(node, weight, bias)) is not None:
+        return [made]
+    values = node.maps()
     if weight.ndim != 4:
         raise Unsupported(f"its kernel has {weight.ndim - 2} dimensions, and layers are of height and width")
     settings = window(node, values, list(weight.shape[2:]))

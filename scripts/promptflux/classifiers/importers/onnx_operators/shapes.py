@@ -47,7 +47,7 @@ def reshaped(node: Node, values: Tensor, dims: Shape) -> Tensor:
             return _maps_again(node, values, dims)
     if (shuffled := _shuffled(node, values, dims)) is not None:
         return shuffled
-    return _unknown(node, values, "reshape", dims)
+    return unknown(node, values, "reshape", dims)
 
 
 def flat(node: Node, values: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def _maps_again(node: Node, values: Tensor, dims: Shape) -> Tensor:
     axes = _axes_of_points(dims)
     if axes and values.order is None and _was_points(step):
         return Tensor(Step("unflatten", (step,), (*step.shape, 1, 1), node.said), dims, axes)
-    return _unknown(node, values, "reshape", dims)
+    return unknown(node, values, "reshape", dims)
 
 
 def _was_points(step: Step) -> bool:
@@ -85,7 +85,7 @@ def _was_points(step: Step) -> bool:
     return step.inputs[0].shape[1:] == (1, 1)
 
 
-def _unknown(node: Node, before: Tensor, kind: str, dims: Shape, **settings: Any) -> Tensor:
+def unknown(node: Node, before: Tensor, kind: str, dims: Shape, **settings: Any) -> Tensor:
     """Values that are neither maps nor a vector; what follows may know them by `before`, which they are made of."""
     why = (
         f"it gives values of {shape_text(dims)}, which are neither maps nor a vector and are known in a channel shuffle, "
@@ -159,9 +159,11 @@ def transpose(node: Node) -> list[Value]:
     dims = tuple(values.dims[axis] for axis in perm)
     if perm == list(range(count)):
         return [values]
+    if values.step.kind == "reshape" and perm[0] == 0 and sum(side > 1 for side in dims[1:]) <= 1:
+        return [reshaped(node, values, dims)]  # of one row, in which nothing changes its place
     if values.axes and perm[0] == 0 and values.order is None:
         return [Tensor(values.step, dims, "".join(values.axes[axis] for axis in perm))]
-    return [_unknown(node, values, "transpose", dims, perm=perm)]
+    return [unknown(node, values, "transpose", dims, perm=perm)]
 
 
 def shape(node: Node) -> list[Value]:
