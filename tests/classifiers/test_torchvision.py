@@ -208,5 +208,9 @@ def test_names_that_nobody_knows_are_refused_in_few_words(tmp_path, others):
     with pytest.raises(StudyError) as error:
         taken("c.pt", state, ready(tmp_path, "mobilenet_v3_small"))
     said = str(error.value)
-    assert "has not the modules that" in said and "{bn1: batchnorm1, blocks.0.0.bn1: batchnorm2, " in said
+    assert (
+        "has not the modules that" in said
+        and "export that as ONNX" in said
+        and "{bn1: batchnorm1, blocks.0.0.bn1: batchnorm2, " in said
+    )
     assert len(said) < 5000, said

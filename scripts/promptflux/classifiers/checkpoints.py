@@ -406,7 +406,9 @@ def matched(path: str, modules: dict[str, Module], spec: Spec) -> dict[str, str]
     if unclear and spec.modules and not named:
         layer, names = next(iter(spec.modules.items()))
         problems.append(
-            f"{path}: the checkpoint has not the modules that {_layers_file(spec)} names, such as {plain(names[0])} for {layer}."
+            f"{path}: the checkpoint has not the modules that {_layers_file(spec)} names, such as {plain(names[0])} for {layer}; "
+            f"if it is of another library, whose network can differ in more than names, export that as ONNX and write "
+            f"`model: net.onnx`."
         )
     if problems or unclear:
         raise StudyError(*problems, *unclear)
