@@ -402,6 +402,14 @@ def test_ways_that_cross_are_carried_along(tmp_path, name):
     agree(saved(tmp_path, *CROSSING[name], ("n", *SHAPE)), SHAPE)
 
 
+def test_what_is_carried_along_in_order_is_not_joined_again(tmp_path):
+    nodes, weights = crossing(
+        ("x", "a"), ("x", "b"), ("s", "c"), s=("Add", ["a", "b"]), y=("Concat", ["a", "c"])
+    )
+    network = agree(saved(tmp_path, nodes, weights, ("n", *SHAPE)), SHAPE)
+    assert [layer.name for layer in network.description.layers] == ["parallel1", "parallel2"]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_random_graphs_of_maps_of_one_size(tmp_path, seed):
     rng = np.random.default_rng(seed)

@@ -243,8 +243,11 @@ class _Chains:
 
     def taken(self, part: _Part, state: list[Step]) -> list[Entry]:
         """What a piece takes of the values that are carried along, joined."""
-        values = [_select([value], state) for value in part.inputs]
-        if part.join is None:
+        runs = [[value] for value in part.inputs]
+        if part.join is None or part.join.kind == CONCAT:
+            runs = _runs(part.inputs, state)
+        values = [_select(run, state) for run in runs]
+        if len(values) == 1:
             return values[0]
         if part.join.kind == PRODUCT:
             raise Unsupported(
