@@ -243,22 +243,23 @@ class _Chains:
 
     def taken(self, part: _Part, state: list[Step]) -> list[Entry]:
         """What a piece takes of the values that are carried along, joined."""
-        runs = [[value] for value in part.inputs]
-        if part.join is None or part.join.kind == CONCAT:
-            runs = _runs(part.inputs, state)
+        join = part.join
+        if join is None:
+            return _select(part.inputs, state)
+        runs = _runs(part.inputs, state) if join.kind == CONCAT else [[value] for value in part.inputs]
         values = [_select(run, state) for run in runs]
         if len(values) == 1:
             return values[0]
-        if part.join.kind == PRODUCT:
+        if join.kind == PRODUCT:
             raise Unsupported(
                 (
-                    part.join.said,
+                    join.said,
                     "it multiplies two ways of values; a gate is taken that multiplies what it takes itself",
                 )
             )
-        if part.join.kind == SUM and len(values) == 2 and any(values):
-            return [Entry("residual", {}, {}, values if values[0] else values[::-1], part.join.said)]
-        return [Entry("parallel", {"join": part.join.kind}, {}, values, part.join.said)]
+        if join.kind == SUM and len(values) == 2 and any(values):
+            return [Entry("residual", {}, {}, values if values[0] else values[::-1], join.said)]
+        return [Entry("parallel", {"join": join.kind}, {}, values, join.said)]
 
     def branch(self, fork: Step, group: list[Step], step: Step, deep: int) -> list[Entry]:
         if len(group) == 1:
