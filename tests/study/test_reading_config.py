@@ -163,6 +163,10 @@ def test_what_is_no_file_is_not_waited_for():
         ("generator: {stepps: 3}", "did you mean steps?"),
         ("figures: {colormap: virids}", "did you mean viridis?"),
         ("figures: {colormap: no_such}", "the name of a matplotlib colormap"),
+        ("images: ''\n", "images is ''; it must be a folder"),  # no null
+        ("# café\n".encode("latin-1"), "line 1: byte 5 is not UTF-8"),
+        ("images: null\n".encode("utf-16-le"), "NUL bytes"),
+        ("verify: '# x'", "verify is '# x', and there is no such folder"),
         ("verify: /etc/passwd", "/etc/passwd, line 1"),
         ("verify: /etc", "'/etc', a folder without the results of a run"),
         ("verify: /dev/zero", "a pipe or a device"),
