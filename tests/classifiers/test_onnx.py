@@ -311,6 +311,10 @@ PATTERNS = {
         [node("GlobalAveragePool", ["c"], ["g"]), node("Flatten", ["g"], ["f"]), node("Softmax", ["f"], ["y"])],
         ["conv", "globalmeanpool", "flatten", "softmax"],
     ),
+    "a softmax of maps of 1×1 before they are flattened": (
+        [node("GlobalAveragePool", ["c"], ["g"]), node("Softmax", ["g"], ["s"], axis=1), node("Flatten", ["s"], ["y"])],
+        ["conv", "globalmeanpool", "flatten", "softmax"],
+    ),
 }  # fmt: skip
 MORE = {
     "pads": np.int64([0, 0, 1, 0, 0, 0, 1, 2]), "w2": rand(2, 4, 3, 3), "i0": np.int64([0]), "i1": np.int64([1]),

@@ -105,6 +105,22 @@ def cifar10(folder: Path) -> Path:
     return path
 
 
+class FirstFaceNet(nn.Module):
+    """The first network of MTCNN (below): of 12×12 pixels, whether they are a face."""
+
+    def __init__(self):
+        super().__init__()
+        for number, (inside, outside) in enumerate([(3, 10), (10, 16), (16, 32)], 1):
+            self.add_module(f"conv{number}", nn.Conv2d(inside, outside, 3))
+            self.add_module(f"prelu{number}", nn.PReLU(outside))
+        self.conv4_1 = nn.Conv2d(32, 2, 1)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.prelu1(self.conv1(x)), 2, 2, ceil_mode=True)
+        x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
+        return self.conv4_1(x).softmax(1).flatten(1)
+
+
 class FaceNet(nn.Module):
     """The second and third network of MTCNN, with their PReLUs, and a flattening of width, height, channels.
 
@@ -135,8 +151,8 @@ class FaceNet(nn.Module):
         return self.get_submodule(f"dense{self.last + 1}_1")(x).softmax(1)
 
 
-def facenet(folder: Path, name: str, size: int, *settings) -> Path:
-    network = FaceNet(*settings).eval()
+def facenet(folder: Path, name: str, size: int, network: nn.Module) -> Path:
+    network.eval()
     state = torch.load(found(f"facenet_pytorch/data/{name}.pt"), weights_only=True)
     wanted = network.state_dict()
     network.load_state_dict({key: state[key] for key in wanted})
@@ -147,12 +163,16 @@ def facenet(folder: Path, name: str, size: int, *settings) -> Path:
     return path
 
 
+def pnet(folder: Path) -> Path:
+    return facenet(folder, "pnet", 12, FirstFaceNet())
+
+
 def rnet(folder: Path) -> Path:
-    return facenet(folder, "rnet", 24, [28, 48, 64], [3, 3, 2], [3, 3], [576, 128])
+    return facenet(folder, "rnet", 24, FaceNet([28, 48, 64], [3, 3, 2], [3, 3], [576, 128]))
 
 
 def onet(folder: Path) -> Path:
-    return facenet(folder, "onet", 48, [32, 64, 64, 128], [3, 3, 3, 2], [3, 3, 2], [1152, 256])
+    return facenet(folder, "onet", 48, FaceNet([32, 64, 64, 128], [3, 3, 3, 2], [3, 3, 2], [1152, 256]))
 
 
 # Of each: what makes its ONNX file, and the shape of an image.
@@ -160,6 +180,7 @@ NETWORKS: dict[str, tuple[Callable[[Path], Path], tuple]] = {
     "opennsfw": (opennsfw, (3, 224, 224)),
     "rapidocr": (rapidocr, (3, 48, 192)),
     "cifar10": (cifar10, (3, 32, 32)),
+    "pnet": (pnet, (3, 12, 12)),
     "rnet": (rnet, (3, 24, 24)),
     "onet": (onet, (3, 48, 48)),
 }

@@ -41,6 +41,8 @@ def reshaped(node: Node, values: Tensor, dims: Shape) -> Tensor:
     if values.axes and dims[:1] == (batch,):
         if len(dims) == 2 and len(step.shape) == 3:
             return flat(node, values)
+        if len(dims) == 2 and len(step.shape) == 1:  # a vector that the file has as maps of 1×1
+            return Tensor(step, dims, "nc", values.order)
         if len(dims) == 4 and len(step.shape) == 3 and step.shape[1:] == (1, 1):
             return Tensor(step, dims, _axes_of_points(dims))
         if len(dims) == 4 and len(step.shape) == 1:
