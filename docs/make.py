@@ -93,8 +93,8 @@ The steps from plain Flux to the fast path (`inference: flux_kernels` in the con
 
 - *Kernels* (`julia/src/fast/`). A convolution as im2col and a matrix product writes and reads a 3×3 kernel's
   image nine times. Here as many channels as a register holds lie together (16 with AVX-512, 8 with AVX2, 4 with
-  NEON), and a tile of sums, two such blocks × up to fourteen neighboring outputs where there are 32 registers, stays in registers
-  over all that is multiplied. Borders and strides are in how the maps lie, so that pointwise, strided, large and grouped convolutions are
+  NEON), and a tile of sums, two such blocks × up to fourteen neighboring outputs where there are 32 registers, two or three × six or
+  four outputs in any rows where there are 16, stays in registers over all that is multiplied. Borders and strides are in how the maps lie, so that pointwise, strided, large and grouped convolutions are
   the same loop; depthwise ones have their own. Other kinds of CPU, with other registers, may differ in the last bits;
   on one kind the bits do not depend on the number of cores, nor on an image's neighbors.
 - Each thread takes an image of its own through all layers, those of branches, too, in buffers that are kept and taken again as

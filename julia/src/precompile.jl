@@ -99,8 +99,8 @@ end
 
 "Compile the tiles of all shapes, so that no network waits for its own."
 compile_tiles() =
-    for V in 1:2, Q in segment_lengths(V), step in (1, FLOATS)
-        precompile(run!, (BlockConv, Vector{Vector{Float32}}, UnitRange{Int}, Val{V}, Val{Q}, Val{step}))
+    for (V, S, Q) in tile_shapes(REGISTERS), step in (1, FLOATS)
+        precompile(run!, (BlockConv, Vector{Vector{Float32}}, UnitRange{Int}, Val{V}, Val{S}, Val{Q}, Val{step}))
     end
 
 @compile_workload (workload(); compile_tiles())

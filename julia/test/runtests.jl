@@ -268,6 +268,26 @@ end
         end
     end
 
+    @testset "the bits do not depend on the shape of tiles, those of other CPUs among them" begin
+        floats, border = PromptFlux.FLOATS, PromptFlux.Border(1, 2, 1, 1, 1)
+        layer = Conv(randn(Xoshiro(1), Float32, 3, 3, 5, 4floats + 3), randn(Xoshiro(2), Float32, 4floats + 3); pad=1)
+        from = PromptFlux.Maps(1, (9, 7, 5), PromptFlux.wanted(layer), floats)
+        image = randn(Xoshiro(3), Float32, PromptFlux.room(from))
+        function output(shape, pool)
+            to = PromptFlux.Maps(2, ((9, 7) .÷ pool..., 4floats + 3), border, floats)
+            add = pool == 1 ? PromptFlux.Maps(3, size(to), PromptFlux.PLAIN, floats) : nothing
+            summand = randn(Xoshiro(4), Float32, PromptFlux.room(to))
+            buffers = [image, zeros(Float32, PromptFlux.room(to)), summand]
+            PromptFlux.run!(PromptFlux.BlockConv(layer, from, to; add, pool, shape, limits=(0.0f0, Inf32)), buffers)
+            return buffers[2]
+        end
+        for (shape, pool) in
+            (((2, 2, 3), 1), ((1, 2, 7), 1), ((2, 6, 1), 1), ((3, 4, 1), 1), ((3, 2, 2), 1), ((3, 2, 2), 2))
+            @test shape in PromptFlux.tile_shapes(16)
+            @test output(shape, pool) == output((1, 2, 2), pool)
+        end
+    end
+
     @testset "what no kernel knows is run by Flux, also inside of blocks" begin
         input = InputSpec("dilated", 19, 11, "rgb", "crop", "bilinear", zeros(3), ones(3))
         conv = (:conv, conv_settings(3, (3, 3); padding=(1, 1)))

@@ -1,11 +1,18 @@
 # Convolution on feature maps in blocks of channels.
 #
-# A tile is two segments of Q neighboring outputs × V blocks of channels. Its sums stay in registers over all that is
-# multiplied; each step loads V vectors of weights and 2Q numbers of the input. Bias, a residual sum, limits such as those of
-# relu, and a max-pooling come while they are still there.
+# A tile is S segments of Q neighboring outputs × V blocks of channels. Its sums stay in registers over all that is
+# multiplied; each step loads V vectors of weights and S × Q numbers of the input. Bias, a residual sum, limits such as those
+# of relu, and a max-pooling come while they are still there.
 
-"Q for tiles of `V` blocks: sums, weights and a number of the input fit into the registers."
-segment_lengths(V) = filter(Q -> 2Q * V + V + 1 <= REGISTERS, V == 1 ? (1, 2, 4, 5, 6, 7) : (1, 2, 3, 4, 5, 6, 7))
+"""
+The (V, S, Q) of tiles whose sums, weights and a number of the input fit into `registers`. Thirty-two of them hold two segments as
+long as the rows of most maps divide into. With sixteen, four or six segments of one output go over the ends of rows, and three
+blocks give the 2×2 windows of a pooling enough sums; each segment takes a register more that holds an address.
+"""
+tile_shapes(registers) = [
+    (V, S, Q) for V in 1:3 for (S, Q) in (((2, Q) for Q in 1:7)..., (4, 1), (6, 1)) if
+    S * Q * V + V + 1 <= registers && (registers < 32 || (V < 3 && S == 2))
+]
 
 "A tile: its blocks of output channels, and what is summed for them."
 struct Tile
@@ -23,11 +30,11 @@ struct Segment
 end
 
 """
-    BlockConv(layer, from, to; start = 0, add = nothing, limits, pool = 1)
+    BlockConv(layer, from, to; start = 0, add = nothing, limits, pool = 1, shape)
 
 The convolution `layer` of Flux from the maps `from`, which begin `start` floats later in their buffer, to the maps `to`,
 with what comes after it: the maps `add` as a summand, `limits`, and a max-pooling with the window and stride `pool`. `from` has the border that
-[`wanted`](@ref) says.
+[`wanted`](@ref) says. The `shape` of the tiles changes no bit of what they give.
 """
 struct BlockConv
     from::Maps
@@ -35,7 +42,7 @@ struct BlockConv
     add::Union{Nothing,Maps}
     limits::Tuple{Float32,Float32}
     pool::Int
-    length::Int                         # Q
+    shape::NTuple{3,Int}                # of the tiles: V, S, Q
     tiles::Vector{Tile}
     runs::Vector{Tuple{Int,Int}}        # bytes before the first number of a channel, and how many lie after it
     weights::Vector{Float32}
@@ -49,15 +56,14 @@ end
 "The border that `layer` wants around its input."
 wanted(layer::Conv{2}) = Border(sides(layer)..., layer.stride[1])
 
-function BlockConv(layer::Conv{2}, from::Maps, to::Maps; start=0, add=nothing, limits=bounds(layer.σ), pool=1)
+function BlockConv(
+    layer::Conv{2}, from::Maps, to::Maps;
+    start=0, add=nothing, limits=bounds(layer.σ), pool=1, shape=fastest_shape(layer, from, pool)
+)
     outputs, groups = size(layer.weight, 4), layer.groups
-    outsize = conv_size(layer, size(from))
+    outsize, (V, S, Q) = rows_of_outputs(layer, from), shape
     # Flux.Conv turns the kernel, the taps here do not.
     kernel = reverse(layer.weight; dims=(1, 2))
-    pointwise = size(kernel)[1:2] == layer.stride == (1, 1) && from.border == PLAIN
-    # Two blocks in a tile read what they share.
-    together = groups == 1 || outputs ÷ groups % 2FLOATS == 0
-    V, Q = tile_shape(pointwise ? (prod(outsize), 1) : outsize, cld(outputs, FLOATS), together, pool)
 
     runs, tiles, weights = Tuple{Int,Int}[], Tile[], Vector{Float32}[]
     steps = run = nothing
@@ -78,11 +84,14 @@ function BlockConv(layer::Conv{2}, from::Maps, to::Maps; start=0, add=nothing, l
     bias = zeros(Float32, FLOATS * cld(outputs, FLOATS))
     layer.bias === false || copyto!(bias, layer.bias)
 
-    parts = segments(layer, from, start, pointwise ? (prod(outsize), 1) : outsize, Q, pool)
+    parts = segments(layer, from, start, outsize, Q, pool)
     rows = clamp(STRIP ÷ (row_floats(from) * blocks(from) * layer.stride[2]), 1, outsize[2])
-    strip = pointwise ? max(STRIP ÷ (blocks(from) * FLOATS * Q), 2) : rows * cld(outsize[1], Q)
+    strip =
+        pointwise(layer, from) ? max(STRIP ÷ (blocks(from) * FLOATS * Q), 2) : rows * cld(outsize[1], Q)
+    # The last tile may have segments without outputs.
+    append!(parts, fill(Segment(last(parts).reads, last(parts).pixel, 0), mod(-length(parts), S)))
     return BlockConv(
-        from, to, add, limits, pool, Q, tiles, runs, reduce(vcat, weights), bias, parts, 2cld(strip, 2),
+        from, to, add, limits, pool, shape, tiles, runs, reduce(vcat, weights), bias, parts, S * cld(strip, S),
         pixel_offsets(to),
         add === nothing ? Int[] : pixel_offsets(add)
     )
@@ -107,21 +116,32 @@ conv_size(layer, insize) =
         layer.dilation .* (size(layer.weight)[1:2] .- 1) .- 1
     ) .÷ layer.stride .+ 1
 
+"Whether `layer` takes each pixel of the maps `from` by itself, so that all are one row."
+pointwise(layer, from) = size(layer.weight)[1:2] == layer.stride == (1, 1) && from.border == PLAIN
+
+"How long the rows of outputs are that segments are parts of, and how many there are."
+function rows_of_outputs(layer, from)
+    outsize = conv_size(layer, size(from))
+    return pointwise(layer, from) ? (prod(outsize), 1) : outsize
+end
+
 """
-V and Q of the fastest tiles for an output of `outsize`. A step of a tile takes as long as its multiplications or its loads,
-two in a cycle, and a multiplication's latency of four cycles at least; a tile takes some cycles more.
+V, S and Q of the fastest tiles of this CPU. A step of a tile takes as long as its multiplications or its loads, two in a
+cycle, and a multiplication's latency of four cycles at least; a tile takes some cycles more.
 """
-function tile_shape((width, height), blocks, together, pool)
-    best, shape = Inf, (1, 2)
-    for V in (2, 1), Q in segment_lengths(V)
-        pool == 2 && isodd(Q) && continue
-        V == 1 || (together && blocks > 1) || continue
-        tiles = pool == 2 ? cld(width ÷ 2 * 2, Q) * (height ÷ 2) : cld(cld(width, Q) * height, 2)
-        step(V) = max(4.0, V * Q, (V + 2Q) / 2) + 0.25
-        cost = tiles * (blocks ÷ V * step(V) + (blocks % V) * step(1))
-        cost < best && ((best, shape) = (cost, (V, Q)))
+function fastest_shape(layer, from, pool)
+    width, height = rows_of_outputs(layer, from)
+    outputs, groups = size(layer.weight, 4), layer.groups
+    all_blocks = cld(outputs, FLOATS)
+    step(V, pixels) = max(4.0, V * pixels / 2, (V + pixels) / 2) + 0.25
+    function cost((V, S, Q))
+        tiles = pool == 2 ? cld(width ÷ 2 * 2, Q) * (height ÷ 2) : cld(cld(width, Q) * height, S)
+        return tiles * (all_blocks ÷ V * step(V, S * Q) + (all_blocks % V == 0 ? 0.0 : step(all_blocks % V, S * Q)))
     end
-    return shape
+    # The blocks of a tile read what they share; a pooling takes pairs of rows.
+    together(V) = V == 1 || groups == 1 || outputs ÷ groups % (V * FLOATS) == 0
+    fits((V, S, Q)) = V <= all_blocks && together(V) && (pool == 1 || (S == 2 && iseven(Q)))
+    return argmin(cost, filter(fits, tile_shapes(REGISTERS)))
 end
 
 """
@@ -162,33 +182,33 @@ function segments(layer, from::Maps, start, (width, height), Q, pool)
 end
 
 run!(conv::BlockConv, buffers, tiles=1:length(conv.tiles)) =
-    run!(conv, buffers, tiles, Val(conv.tiles[1].blocks), Val(conv.length), Val(conv.from.floats))
+    run!(conv, buffers, tiles, map(Val, conv.shape)..., Val(conv.from.floats))
 
-function run!(conv::BlockConv, buffers, tiles, V, Q, step)
+function run!(conv::BlockConv, buffers, tiles, ::Val{V}, S, Q, step) where {V}
     input, output = buffers[conv.from.buffer], buffers[conv.to.buffer]
     add = conv.add === nothing ? output : buffers[conv.add.buffer]
     GC.@preserve conv input output add for strip in Iterators.partition(eachindex(conv.segments), conv.strip)
         for tile in view(conv.tiles, tiles)
-            # The last tile may have one block.
-            if tile.blocks == 1
-                run_strip!(conv, tile, strip, pointer(input), pointer(output), pointer(add), Val(1), Q, step)
-            else
-                run_strip!(conv, tile, strip, pointer(input), pointer(output), pointer(add), V, Q, step)
+            # The last tile may have fewer blocks.
+            for_blocks(tile.blocks, Val(V)) do blocks
+                run_strip!(conv, tile, strip, pointer(input), pointer(output), pointer(add), blocks, S, Q, step)
             end
         end
     end
 end
 
-@inline function run_strip!(conv, tile, strip, input, output, add, V, Q, step)
+"`f(Val(blocks))`, where `blocks` is V at most."
+@inline for_blocks(f, blocks, ::Val{V}) where {V} = blocks == V ? f(Val(V)) : for_blocks(f, blocks, Val(V - 1))
+@inline for_blocks(f, _, ::Val{1}) = f(Val(1))
+
+@inline function run_strip!(conv, tile, strip, input, output, add, V, ::Val{S}, Q, step) where {S}
     (; segments, runs, weights, bias, to, writes, adds) = conv
     output += 4tile.block * block_floats(to)
     summand = conv.add === nothing ? C_NULL : add + 4tile.block * block_floats(conv.add)
     summand_block = conv.add === nothing ? 0 : 4block_floats(conv.add)
-    for i in first(strip):2:last(strip)
-        a = @inbounds segments[i]
-        b = i < last(strip) ? (@inbounds segments[i+1]) : Segment(a.reads, a.pixel, 0)
+    for i in first(strip):S:last(strip)
         run_tile!(
-            V, Q, step, input + 4a.reads, input + 4b.reads, a, b,
+            V, Val(S), Q, step, input, pointer(segments, i),
             pointer(runs, first(tile.runs)), length(tile.runs), at(weights, tile.weights),
             at(bias, tile.block * FLOATS), conv.limits, output, 4block_floats(to), pointer(writes),
             summand, summand_block, pointer(adds), conv.pool
@@ -197,50 +217,41 @@ end
 end
 
 # Written out by macros, since a tuple of this many vectors does not stay in registers: sum_1_3 is the sum of the first
-# block for the third output. Those of the segment `b` come after those of `a`.
+# block for the third output, which for Q = 2 is the first of the second segment.
 @generated function run_tile!(
-    ::Val{V}, ::Val{Q}, ::Val{STEP}, a_input, b_input, a, b, runs, run_count, weights, bias, limits, output, block,
+    ::Val{V}, ::Val{S}, ::Val{Q}, ::Val{STEP}, input, segments, runs, run_count, weights, bias, limits, output, block,
     writes, add, add_block, adds, pool
-) where {V,Q,STEP}
+) where {V,S,Q,STEP}
     quote
         $(Expr(:meta, :noinline))
+        @nexprs $S s -> (segment_s = unsafe_load(segments, s); input_s = input + 4segment_s.reads)
         @nexprs $V v -> begin
             start = vload(Floats, bias + sizeof(Floats) * (v - 1))
-            @nexprs $(2Q) q -> sum_v_q = start
+            @nexprs $(S * Q) q -> sum_v_q = start
         end
         for run in 1:run_count
             bytes, count = unsafe_load(runs, run)
-            left, right = a_input + bytes, b_input + bytes
             for _ in 1:count
                 @nexprs $V v -> weight_v = vload(Floats, weights + sizeof(Floats) * (v - 1))
-                @nexprs $Q q -> begin
-                    value = Floats(unsafe_load(left + $(4STEP) * (q - 1)))
-                    @nexprs $V v -> sum_v_q = muladd(value, weight_v, sum_v_q)
-                    value = Floats(unsafe_load(right + $(4STEP) * (q - 1)))
-                    @nexprs $V v -> sum_v_{q + $Q} = muladd(value, weight_v, sum_v_{q + $Q})
+                @nexprs $S s -> @nexprs $Q q -> begin
+                    value = Floats(unsafe_load(input_s + bytes + $(4STEP) * (q - 1)))
+                    @nexprs $V v -> sum_v_{(s - 1) * $Q + q} = muladd(value, weight_v, sum_v_{(s - 1) * $Q + q})
                 end
-                left += sizeof(Float32)
-                right += sizeof(Float32)
+                bytes += sizeof(Float32)
                 weights += $V * sizeof(Floats)
             end
         end
         if add != C_NULL
-            @nexprs $Q q -> begin
-                if q <= a.count
-                    place = add + 4unsafe_load(adds, a.pixel + q)
-                    @nexprs $V v -> sum_v_q += vload(Floats, place + (v - 1) * add_block)
-                end
-                if q <= b.count
-                    place = add + 4unsafe_load(adds, b.pixel + q)
-                    @nexprs $V v -> sum_v_{q + $Q} += vload(Floats, place + (v - 1) * add_block)
-                end
+            @nexprs $S s -> @nexprs $Q q -> if q <= segment_s.count
+                place = add + 4unsafe_load(adds, segment_s.pixel + q)
+                @nexprs $V v -> sum_v_{(s - 1) * $Q + q} += vload(Floats, place + (v - 1) * add_block)
             end
         end
-        @nexprs $V v -> @nexprs $(2Q) q -> sum_v_q = within(sum_v_q, limits)
+        @nexprs $V v -> @nexprs $(S * Q) q -> sum_v_q = within(sum_v_q, limits)
         if pool == 2
             @nexprs $(Q ÷ 2) q -> begin
-                if 2q <= a.count
-                    place = output + 4unsafe_load(writes, a.pixel + q)
+                if 2q <= segment_1.count
+                    place = output + 4unsafe_load(writes, segment_1.pixel + q)
                     @nexprs $V v -> vstore(
                         larger(larger(sum_v_{2q - 1}, sum_v_{2q}), larger(sum_v_{2q - 1 + $Q}, sum_v_{2q + $Q})),
                         place + (v - 1) * block
@@ -248,15 +259,9 @@ end
                 end
             end
         else
-            @nexprs $Q q -> begin
-                if q <= a.count
-                    place = output + 4unsafe_load(writes, a.pixel + q)
-                    @nexprs $V v -> vstore(sum_v_q, place + (v - 1) * block)
-                end
-                if q <= b.count
-                    place = output + 4unsafe_load(writes, b.pixel + q)
-                    @nexprs $V v -> vstore(sum_v_{q + $Q}, place + (v - 1) * block)
-                end
+            @nexprs $S s -> @nexprs $Q q -> if q <= segment_s.count
+                place = output + 4unsafe_load(writes, segment_s.pixel + q)
+                @nexprs $V v -> vstore(sum_v_{(s - 1) * $Q + q}, place + (v - 1) * block)
             end
         end
         return nothing
