@@ -78,3 +78,9 @@ def loss_of(decoded: torch.Tensor, images: torch.Tensor, settings: Mapping) -> t
         found, right = (spectra(x, WINDOW) for x in (decoded, images))
         loss = loss + settings["spectral_weight"] * F.l1_loss(found, right)
     return loss
+
+
+def roughness_loss(decoded: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """How far the mean strengths of the frequencies of each picture are from those of its image, wherever they are in it."""
+    found, right = (spectra(x, WINDOW).mean((-1, -2)) for x in (decoded, images))
+    return F.l1_loss(found, right)

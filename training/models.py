@@ -15,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 SIZE, TEXT_STATES = 128, 128
 OBJECTIVES = ("v_prediction", "flow_prediction")
+STEPS, GUIDANCE = 20, 3.0  # how pictures are sampled
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 

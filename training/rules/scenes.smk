@@ -42,37 +42,6 @@ rule train_autoencoder:
         "../scripts/train_autoencoder.py"
 
 
-rule train_decoder:
-    input:
-        drawings=f"{TRAINED}/drawings.npy",
-        held_out=f"{TRAINED}/held_out.npy",
-        autoencoder=f"{TRAINED}/autoencoder",
-    output:
-        model=directory(f"{TRAINED}/sharp_autoencoder"),
-        curve=f"{TRAINED}/decoder_loss.png",
-    log:
-        log_of("decoder"),
-    benchmark:
-        benchmark_of("decoder")
-    conda:
-        ENVS["train"]
-    threads: THREADS
-    resources:
-        mem_mb=growing(6000),
-        runtime=growing(120),
-        disk_mb=4000,
-        gpu=GPU,
-    params:
-        code=code_of("train_decoder.py"),
-        settings=SETTINGS["decoder"],
-        checkpoints=CHECKPOINTS,
-        scale=SCALE,
-    message:
-        "Training the decoder alone, for sharper pictures"
-    script:
-        "../scripts/train_decoder.py"
-
-
 rule train_text_model:
     input:
         start=MODELS / "scenes" if FROM_EMBEDDED else [],
@@ -135,6 +104,40 @@ rule train_denoiser:
         "Training the U-Net"
     script:
         "../scripts/train_denoiser.py"
+
+
+rule train_decoder:
+    input:
+        drawings=f"{TRAINED}/drawings.npy",
+        held_out=f"{TRAINED}/held_out.npy",
+        autoencoder=f"{TRAINED}/autoencoder",
+        text_model=f"{TRAINED}/text_model",
+        denoiser=f"{TRAINED}/denoiser",
+    output:
+        model=directory(f"{TRAINED}/sharp_autoencoder"),
+        curve=f"{TRAINED}/decoder_loss.png",
+    log:
+        log_of("decoder"),
+    benchmark:
+        benchmark_of("decoder")
+    conda:
+        ENVS["train"]
+    threads: THREADS
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(120),
+        disk_mb=4000,
+        gpu=GPU,
+    params:
+        code=code_of("train_decoder.py"),
+        settings=SETTINGS["decoder"],
+        first_seed=DRAWINGS["drawings"]["first_seed"],
+        checkpoints=CHECKPOINTS,
+        scale=SCALE,
+    message:
+        "Training the decoder alone, for sharper pictures"
+    script:
+        "../scripts/train_decoder.py"
 
 
 rule assemble_scenes:

@@ -54,10 +54,11 @@ pyramids, castles, windmills, snowmen. `training/world` has all of its words.
 
 `snakemake -s training/Snakefile --cores all scenes`, with the settings of `training/config.yaml`:
 
-- the autoencoder in {vae[steps]:,} steps ({vae_time} on {vae[machine]}), then its decoder alone, for as much fine detail as there
-  was, in {decoder[steps]:,} ({decoder_time} on {decoder[machine]});
+- the autoencoder in {vae[steps]:,} steps ({vae_time} on {vae[machine]});
 - the text model until it tells what a caption says, in {text[steps]:,} steps ({text_time} on {text[machine]});
-- the U-Net in {goes}.
+- the U-Net in {goes};
+- the decoder alone, once more, in {decoder[steps]:,} steps ({decoder_time} on {decoder[machine]}): pictures as rough as drawings, also of
+  latents that the U-Net drew.
 
 Empty captions one time in ten, {objective} with zero terminal SNR, timesteps by a normal distribution of the log
 signal-to-noise ratio, drawings of rare things oftener, Muon, weights averaged. Images are sampled by the stochastic

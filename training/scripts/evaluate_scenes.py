@@ -30,12 +30,13 @@ from training.evaluation import (
 from training.hardware import device
 from training.images import reconstructed, sharpness
 from training.judge import Judge, judged, load_judge
+from training.models import GUIDANCE, STEPS
 from training.world.captions import caption
 from training.world.facts import FACTS, facts_of_drawings
 from training.world.labels import LABELS
 from training.world.sampling import sample_scene
 
-STEPS, GUIDANCE, IMAGES, BATCH = 20, 3.0, 3, 8  # IMAGES of each prompt, BATCH at a time
+IMAGES, BATCH = 3, 8  # IMAGES of each prompt, BATCH at a time
 SCALES = (1.0, 2.0, 3.0, 5.0, 7.5)  # guidance scales compared
 CAPTIONS = 256  # captions of unseen drawings whose images are held against these drawings
 

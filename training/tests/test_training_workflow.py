@@ -15,7 +15,7 @@ from promptflux.classifiers.weights import load_weights
 from promptflux.runtime.code import python_digest
 
 SMALL = (
-    "--config", "scale=0.0005", "threads=1", "autoencoder={widths: [8, 16, 16, 16], batch: 2}", "decoder={batch: 2}",
+    "--config", "scale=0.0005", "threads=1", "autoencoder={widths: [8, 16, 16, 16], batch: 2}", "decoder={batch: 2, redrawn_from: [18, 18]}",
     "text_model={batch: 8}", "denoiser={widths: [16, 32, 32], batch: 4}",
 )  # fmt: skip
 CNN32 = "results/trained/classifiers/cnn32.h5"
@@ -43,7 +43,7 @@ def test_wrong_settings_are_sentences_before_any_job(run_training, tmp_path):
     assert "scale is 0; it must be a number above 0 and at most 1." in said
     assert "from_embedded is 'maybe'; it must be true or false." in said
     assert (
-        "the key 'stepps' is unknown; the known keys are scale, from_embedded, threads, autoencoder, decoder, text_model, denoiser."
+        "the key 'stepps' is unknown; the known keys are scale, from_embedded, threads, autoencoder, text_model, denoiser, decoder."
         in said
     )
     assert not (tmp_path / "results").exists()
@@ -54,8 +54,15 @@ def test_wrong_settings_are_sentences_before_any_job(run_training, tmp_path):
     [
         (
             "classifiers",
-            ("draw_dataset", "train_autoencoder", "train_decoder", "decode_drawings", "train_classifier"),
-            ("train_denoiser", "train_judge"),
+            (
+                "draw_dataset",
+                "train_autoencoder",
+                "train_denoiser",
+                "train_decoder",
+                "decode_drawings",
+                "train_classifier",
+            ),
+            ("train_judge", "evaluate_pipeline"),
         ),
         (
             "evaluate",
@@ -150,5 +157,5 @@ def test_what_is_drawn_and_learned_follows_the_code(tmp_path):
     other = digests("with_more_boats", "SAILBOAT: 0.25", "SAILBOAT: 0.5")
     changed = {name for name, digest in other.items() if digest != as_it_is[name]}
     assert {"draw_dataset", "draw_scenes", "train_denoiser", "train_judge", "train_classifier"} <= changed
-    assert "train_text_model" in changed
-    assert not changed & {"train_autoencoder", "train_decoder", "decode_drawings", "assemble_scenes"}
+    assert {"train_text_model", "train_decoder"} <= changed
+    assert not changed & {"train_autoencoder", "decode_drawings", "assemble_scenes"}

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import train_autoencoder
 import train_classifier
 import train_decoder
@@ -24,6 +25,7 @@ import train_denoiser
 import train_judge
 import train_text_model
 import yaml
+from diffusers import AutoencoderKL
 from PIL import Image, ImageFilter
 from safetensors.torch import load_file
 from support.workflow import WORKFLOW
@@ -32,10 +34,13 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from promptflux.classifiers.spec import load_spec
 from promptflux.classifiers.weights import load_weights
 from training import loop, words
+from training.autoencoding import roughness_loss
 from training.hardware import machine
-from training.images import sharpness, spectra
+from training.images import pixels, sharpness, spectra
 from training.models import OBJECTIVES, new_scheduler, signal_and_noise, target_of
+from training.world.captions import caption
 from training.world.drawing import draw
+from training.world.sampling import scene_of
 from training.world.scene import Scene
 
 GOLDEN = Path(__file__).parent / "golden/trainings.json"
@@ -50,7 +55,7 @@ SETTINGS = {
     part: CONFIG[part] | values
     for part, values in {
         "autoencoder": {"widths": [8, 16, 16, 16], "steps": 7, "batch": 2, "warmup": 2},
-        "decoder": {"steps": 4, "batch": 2, "warmup": 2},
+        "decoder": {"steps": 4, "batch": 4, "warmup": 2, "redrawn": 12, "redrawn_from": [17, 18]},
         "text_model": {"vocabulary_captions": 300, "steps": 6, "batch": 8},
         "denoiser": {"widths": [16, 32, 32], "steps": 5, "batch": 8, "warmup": 2},
     }.items()
@@ -99,14 +104,8 @@ def train_all(folder: Path) -> dict:
         train_autoencoder.main(
             **drawings, **kept, settings=SETTINGS["autoencoder"], model=file("autoencoder")
         )
-        train_decoder.main(
-            **drawings, **kept, settings=SETTINGS["decoder"], autoencoder=file("autoencoder"), model=file("sharp"),
-        )  # fmt: skip
-        weights |= {
-            "autoencoder": weights_in(folder / "autoencoder"),
-            "decoder": weights_in(folder / "sharp"),
-        }
-        losses |= {name: found[name] for name in ("autoencoder", "decoder")}
+        weights["autoencoder"] = weights_in(folder / "autoencoder")
+        losses["autoencoder"] = found["autoencoder"]
         for suffix, autoencoder, start in (
             ("", file("autoencoder"), None),
             (" from embedded", str(EMBEDDED / "vae"), str(EMBEDDED)),
@@ -120,6 +119,12 @@ def train_all(folder: Path) -> dict:
             weights[f"text_encoder{suffix}"] = weights_in(Path(text_model) / "text_encoder")
             weights[f"unet{suffix}"] = weights_in(Path(model) / "unet")
             losses |= {name + suffix: found[name] for name in ("text model", "denoiser")}
+        train_decoder.main(
+            **drawings, **kept, settings=SETTINGS["decoder"], first_seed=0, autoencoder=file("autoencoder"),
+            text_model=file("text_model"), denoiser=file("denoiser"), model=file("sharp"),
+        )  # fmt: skip
+        weights["decoder"] = weights_in(folder / "sharp")
+        losses["decoder"] = found["decoder"]
         train_judge.main(
             **drawings, first_seeds=FIRST_SEEDS, judge=file("judge.safetensors"), figures=file("judge.json")
         )
@@ -277,6 +282,34 @@ def test_a_soft_picture_is_less_sharp_and_a_rough_one_more():
     for name in ("fine", "finest", "edge"):
         values = [one[name] for one in measured]
         assert values == sorted(values) and values[0] < 0.8 * values[1], name
+
+
+def test_drawn_anew_from_later_on_latents_stay_nearer_to_what_they_were():
+    """And those of the same step and seed are the same."""
+    redraw = train_decoder.Redrawing(EMBEDDED, EMBEDDED, torch.device("cpu"))
+    autoencoder = AutoencoderKL.from_pretrained(EMBEDDED / "vae")
+    scenes = [scene_of(seed) for seed in range(3)]
+    captions = [caption(scene, np.random.default_rng(0)) for scene in scenes]
+    with torch.no_grad():
+        images = pixels(np.stack([np.asarray(draw(seed)[0]) for seed in range(3)]))
+        latents = autoencoder.encode(images).latent_dist.mode() * autoencoder.config.scaling_factor
+
+    def redrawn(first):
+        return redraw(latents, captions, first, torch.Generator().manual_seed(0))
+
+    steps = (10, 15, 19)
+    made = {first: redrawn(first) for first in steps}
+    off = [float((made[first] - latents).square().mean().sqrt()) for first in steps]
+    assert 1 > off[0] > off[1] > off[2] > 0, off
+    assert torch.equal(redrawn(15), made[15])
+
+
+def test_a_picture_is_as_rough_wherever_its_roughness_lies_and_less_so_when_soft():
+    images = pixels(np.stack([np.asarray(draw(seed)[0]) for seed in range(4)]))
+    moved, soft = images.roll(48, -1), F.avg_pool2d(images, 3, 1, 1)
+    assert float(roughness_loss(images, images)) == 0
+    assert float(roughness_loss(moved, images)) < 0.3 * float(roughness_loss(soft, images))
+    assert float(F.l1_loss(moved, images)) > float(F.l1_loss(soft, images))
 
 
 def test_strengths_of_frequencies_are_those_of_a_windowed_fourier_transform():
