@@ -52,7 +52,7 @@ def write(path, **changes):
 def test_the_digest_of_the_embedded_model_is_what_it_was():
     assert (
         digest_of_model(WORKFLOW / "models/scenes")
-        == "08ffea7ec5999060a3dd31d6cb6d22352bd918a266285869ec95fe79c2535fca"
+        == "0cc3cd8f1fbac38f36e0ad0b4ccd4c9a9c56fe7c8114a0ee01ce10d9ae8770f6"
     )
 
 
