@@ -307,7 +307,7 @@ PATTERNS = {
     "zeros around a mean, of which some count": (
         [node("Pad", ["c", "pads"], ["p"]), node("AveragePool", ["p"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])], ["conv", "pad", "meanpool"],
     ),
-    "an end in logarithms": (
+    "a softmax of a vector": (
         [node("GlobalAveragePool", ["c"], ["g"]), node("Flatten", ["g"], ["f"]), node("Softmax", ["f"], ["y"])],
         ["conv", "globalmeanpool", "flatten", "softmax"],
     ),
