@@ -47,6 +47,8 @@ pyramids, castles, windmills, snowmen. `training/world` has all of its words.
 - It draws flat, simplified pictures in the manner of its training set, never photographs, people or animals but birds.
 - A word that is not in `words.txt` has no meaning to it, and promptflux says so. Use a larger model for anything else.
 - Small things are not always there when asked for, and a windmill may miss a sail.
+- A thing stands where it stood in the drawings, a castle on mountains, a windmill on a meadow; asked for elsewhere it is left out
+  or half made.
 - A negative prompt takes things away (pine trees, lava) or makes them rarer (a house, smoke), but leaves what a scene
   always has (the stars of a night sky).
 
